@@ -1,0 +1,47 @@
+"""What to keep and how hard to try: the encoder's request. A profile is data; config/profiles holds the shipped ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hexdicom.errors import ProfileError
+
+Kind = Literal["lossless", "near-lossless", "lossy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One way to encode a series.
+
+    kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (six planes alone).
+    max_error: bound on the absolute error in stored values; only near-lossless has one, at least 1.
+    ratio: r of eq. 2, uncompressed size over size of the six planes. In the lossy profile this is what is asked for;
+        in the others it sizes the base layer, which is there for the preview and as a context.
+    psnr: lossy only, instead of a given ratio: the largest ratio is searched that reaches this many dB.
+    channels, hidden: k of the planes, and the width of the decoder network.
+    steps: Adam steps of the fit.
+    """
+
+    name: str = "lossless"
+    kind: Kind = "lossless"
+    max_error: int = 0
+    ratio: float = 2000.0
+    psnr: float | None = None
+    channels: int = 12
+    hidden: int = 12
+    steps: int = 150
+
+    def __post_init__(self) -> None:
+        if (self.kind == "near-lossless") != (self.max_error > 0) or self.max_error < 0:
+            raise ProfileError(
+                f"Profile {self.name!r} ({self.kind}) cannot have max_error {self.max_error}.",
+                hint="near-lossless needs an error bound of at least 1; the other kinds have none.",
+            )
+        if not (math.isfinite(self.ratio) and self.ratio >= 1):
+            raise ProfileError(f"A compression ratio of {self.ratio} is not possible.", hint="Give 1 or more.")
+        if self.psnr is not None and (self.kind != "lossy" or not 0 < self.psnr < 200):
+            raise ProfileError(f"psnr {self.psnr} does not fit profile {self.name!r}.", hint="Only lossy profiles take it.")
+        if not (1 <= self.channels <= 64 and 1 <= self.hidden <= 64 and 1 <= self.steps <= 1_000_000):
+            raise ProfileError(f"Profile {self.name!r} asks for a model outside 1..64 channels, 1..64 hidden units.")
