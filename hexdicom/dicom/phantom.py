@@ -11,15 +11,16 @@ surface coils, and noisy as a magnitude image is (Rician). Knows no files and no
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
+
+from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, uid_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ FIELD_OF_VIEW = 290.0  # mm, along the rows
 SLICE_STEP = 10.0  # mm: 8 mm slices and a gap of 2 mm
 CYCLE = 900.0  # ms between two R waves
 AIR, LUNG, MUSCLE, LIVER, FAT, BLOOD, MYOCARDIUM = 0.0, 30.0, 260.0, 330.0, 620.0, 760.0, 240.0
-IMPLEMENTATION = UID("2.25.299129113427340212436372427419876413553")
 
 
 def beating_heart(
@@ -175,12 +175,6 @@ def _smooth_field(rows: int, columns: int, seed: int) -> Image:
     return unit
 
 
-def _uid(*parts: object) -> UID:
-    """A UID below 2.25 (PS3.5 B.2) that follows from the parts."""
-    digest = hashlib.sha256("\0".join(map(str, ("hexdicom phantom", *parts))).encode()).digest()
-    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
-
-
 def _instance(
     identity: str, image: Image, z: int, t: int, slices: int, phases: int, bits_stored: int, started: datetime
 ) -> FileDataset:
@@ -188,14 +182,14 @@ def _instance(
     dtype, highest = (np.int16, 32767) if bits_stored == 16 else (np.uint16, 4095)
     values = np.clip(np.rint(image), 0, highest).astype(dtype)
     acquired = started + timedelta(seconds=60 + 12 * z)
-    instance_uid = _uid(identity, z, t)
+    instance_uid = uid_from("hexdicom phantom", identity, z, t)
 
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = instance_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION
+    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
 
     ds.SpecificCharacterSet = "ISO_IR 192"
@@ -245,14 +239,14 @@ def _instance(
     ds.TriggerWindow = 10
     ds.FlipAngle = 50
     ds.PatientPosition = "HFS"
-    ds.StudyInstanceUID = _uid(identity, "study")
-    ds.SeriesInstanceUID = _uid(identity, "series")
+    ds.StudyInstanceUID = uid_from("hexdicom phantom", identity, "study")
+    ds.SeriesInstanceUID = uid_from("hexdicom phantom", identity, "series")
     ds.StudyID = "1"
     ds.SeriesNumber = 7
     ds.AcquisitionNumber = 1
     ds.InstanceNumber = z * phases + t + 1
     _place(ds, z, slices, *values.shape)
-    ds.FrameOfReferenceUID = _uid(identity, "frame of reference")
+    ds.FrameOfReferenceUID = uid_from("hexdicom phantom", identity, "frame of reference")
     ds.PositionReferenceIndicator = ""
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
