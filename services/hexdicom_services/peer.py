@@ -13,7 +13,7 @@ _HINT = "Expected AET@HOST:PORT, for example PACS@10.0.0.5:104 or PACS@[::1]:111
 
 
 def check_ae_title(title: str) -> str:
-    """The title without the spaces around it. Raises ConfigError unless it is a legal AE title (PS3.5 section 6.2, AE)."""
+    """The title without spaces around it. Raises ConfigError unless it is a legal AE title (PS3.5 section 6.2)."""
     text = title.strip()
     if not 1 <= len(text) <= 16 or "\\" in text or not (text.isascii() and text.isprintable()):
         raise ConfigError(

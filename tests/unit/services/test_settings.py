@@ -1,0 +1,83 @@
+"""Settings: where they come from, what is refused, and the shipped file."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from hexdicom_services import settings, shipped
+from hexdicom_services.toml import default_toml, render_toml
+
+from hexdicom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "hexdicom.toml"
+    file.write_text(text)
+    return file
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, '[node]\nport = 104\nae_title = "ARCHIVE"\n')
+    monkeypatch.setenv("HEXDICOM_NODE__PORT", "11113")
+    got = settings.load(file)
+    assert (got.node.port, got.node.ae_title, got.node.host) == (11113, "ARCHIVE", "127.0.0.1")
+
+
+def test_the_file_is_found_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEXDICOM_CONFIG", str(write(tmp_path, "[series]\nsilence = 5\n")))
+    assert settings.load().series.silence == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[node]\nprot = 104\n", "Did you mean 'port'?"),
+        ("[nod]\nport = 104\n", "Did you mean 'node'?"),
+        ("[node]\nport = 99999\n", "node.port"),
+        ('[node]\nae_title = "A TITLE THAT IS TOO LONG"\n', "16"),
+        ('[peers]\npacs = "10.0.0.5"\n', "AET@HOST:PORT"),
+        ('[forward]\ntargets = ["pacs"]\n', "no peer 'pacs'"),
+        ("[node\n", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_to_do(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=r"(?s).+") as caught:
+        settings.load(write(tmp_path, text))
+    assert expected in str(caught.value)
+
+
+def test_a_missing_file_is_an_error_only_when_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        settings.load(tmp_path / "absent.toml")
+
+
+def test_the_shipped_file_is_the_defaults() -> None:
+    assert (shipped.config_folder() / "hexdicom.toml").read_text() == default_toml()
+
+
+def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
+    given = settings.Settings(
+        node=settings.NodeSection(ae_title="ARCHIVE", port=104, state_dir=tmp_path / 'with "quotes" and \\'),
+        forward=settings.ForwardSection(targets=("pacs",)),
+        peers={"pacs": "PACS@10.0.0.5:104"},
+    )
+    assert settings.load(write(tmp_path, render_toml(given))) == given
+    assert set(tomllib.loads(default_toml())) == set(settings.Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", ["lossless", "near-lossless", "lossy"])
+def test_shipped_profiles_are_what_their_names_say(name: str) -> None:
+    profile = shipped.load_profile(name)
+    assert (profile.name, profile.kind) == (name, name)
+
+
+def test_an_unknown_profile_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="near-lossless"):
+        shipped.load_profile("best")
