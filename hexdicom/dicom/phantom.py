@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, uid_from
@@ -182,14 +182,14 @@ def _instance(
     dtype, highest = (np.int16, 32767) if bits_stored == 16 else (np.uint16, 4095)
     values = np.clip(np.rint(image), 0, highest).astype(dtype)
     acquired = started + timedelta(seconds=60 + 12 * z)
-    instance_uid = uid_from("hexdicom phantom", identity, z, t)
+    instance_uid = UID(uid_from("hexdicom phantom", identity, z, t))
 
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = instance_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
 
     ds.SpecificCharacterSet = "ISO_IR 192"
