@@ -9,9 +9,8 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +18,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from hexdicom.errors import ConfigError
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SYSTEM_FILE = Path("/etc/hexdicom/hexdicom.toml")
 

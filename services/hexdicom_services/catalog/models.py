@@ -1,0 +1,173 @@
+"""The tables of the catalog. Times are seconds since 1970 (UTC); flags are 0 or 1.
+
+instance  what was received: one row per SOP Instance UID and content, never deleted
+series    what becomes of the instances of a series
+job       work to do; a job is a row, never only a message
+stored    what the store holds: archive objects, and instances that were passed through untouched
+delivery  how far a stored object has come at each PACS that gets it too
+event     what happened, append-only; no patient's name or identifier in it
+meta      schema version
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+_KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column declared INTEGER
+
+
+def _text(name: str) -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _number(name: str) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _time(name: str) -> Column[Any]:
+    return Column(name, Float, nullable=False, server_default=text("0"))
+
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("sop_instance_uid", Text, nullable=False),
+    _text("sop_class_uid"),
+    _text("transfer_syntax_uid"),
+    _text("study_instance_uid"),
+    Column("series_instance_uid", Text, nullable=False, index=True),  # "" where the data set cannot be read
+    Column("sha256", String(64), nullable=False),  # of the data set, without file meta
+    _number("size"),  # of the data set, bytes
+    _text("path"),  # below the spool
+    Column("version", Integer, nullable=False),  # 1, 2, … where other content came under the same UID
+    _time("received_at"),
+    _text("calling_ae_title"),
+    UniqueConstraint("sop_instance_uid", "sha256"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("series_instance_uid", Text, primary_key=True),
+    _text("study_instance_uid"),
+    Column("state", String(16), nullable=False, index=True),
+    _number("generation"),  # rises with every instance that is new
+    _number("judged"),  # the generation that intake has last looked into
+    _number("instances"),
+    _number("bytes"),
+    _time("opened_at"),  # when the first instance of this batch came: starts the force timer
+    _time("last_at"),  # when the last one came: starts the silence timer
+    _time("archived_at"),
+    _text("reason"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("kind", String(16), nullable=False),  # archive | forward
+    Column("series_instance_uid", Text, nullable=False),
+    Column("target", Text, nullable=False, server_default=""),
+    Column("generation", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    _number("attempts"),
+    _time("not_before"),
+    _time("lease_until"),
+    _text("worker"),
+    _text("step"),
+    _time("fraction"),
+    _text("error"),
+    _time("created_at"),
+    _time("finished_at"),
+    UniqueConstraint("kind", "series_instance_uid", "target", "generation"),
+)
+
+# The attributes that C-FIND matches; the rest of an answer comes from `attributes`.
+QUERY_COLUMNS = (
+    "patient_id",
+    "patient_name",
+    "patient_birth_date",
+    "patient_sex",
+    "study_date",
+    "study_time",
+    "accession_number",
+    "study_id",
+    "study_description",
+    "referring_physician_name",
+    "modality",
+    "series_number",
+    "series_description",
+    "instance_number",
+)
+
+stored = Table(
+    "stored",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("kind", String(16), nullable=False),  # archive | passed-through
+    Column("state", String(16), nullable=False),  # WRITING | STORED
+    Column("current", Integer, nullable=False, server_default=text("0")),
+    Column("source_series_uid", Text, nullable=False, index=True),
+    _text("study_instance_uid"),
+    Column("series_instance_uid", Text, nullable=False, server_default="", index=True),
+    Column("sop_instance_uid", Text, nullable=False, index=True),
+    _text("sop_class_uid"),
+    _text("transfer_syntax_uid"),
+    Column("key", Text, nullable=False, unique=True),  # where it is in the store
+    _text("sha256"),  # of the file
+    _number("size"),  # of the file, bytes
+    _text("sources_digest"),  # what it was made from, and how: the same digest needs no second encoding
+    _number("source_bytes"),
+    _number("source_instances"),
+    _text("reason"),
+    Column("report", JSON, nullable=True),
+    Column("attributes", JSON, nullable=True),  # DICOM JSON model, PS3.18 annex F
+    _number("job_id"),
+    _time("created_at"),
+    *(_text(name) for name in QUERY_COLUMNS),
+)
+Index("stored_study", stored.c.study_instance_uid)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("stored_id", BigInteger, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # PENDING | SENT | VERIFIED | FAILED
+    _text("error"),
+    _time("changed_at"),
+    UniqueConstraint("stored_id", "target"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    _time("at"),
+    Column("name", Text, nullable=False),
+    _text("series_instance_uid"),
+    _number("job_id"),
+    Column("detail", JSON, nullable=True),
+)
+
+meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))

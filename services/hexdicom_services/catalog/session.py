@@ -1,0 +1,104 @@
+"""The connection of one process to the catalog: one engine per process, short transactions.
+
+SQLite: write-ahead log with synchronous FULL, so that a commit survives a power cut; a transaction that will write
+takes its lock at the start (BEGIN IMMEDIATE), so that none fails half way for want of it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy.exc import DBAPIError
+
+from hexdicom.errors import ConfigError, StoreError
+from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BUSY_SECONDS = 30.0
+
+
+class Catalog:
+    """An open catalog. `write` and `read` give a connection inside one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may change rows; it is durable when this returns. Raises StoreError."""
+        with self._transaction(write=True) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the catalog. Raises StoreError."""
+        with self._transaction(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(hexdicom_write=write) as connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(f"The catalog failed: {error.orig}.", hint="Is the disk full?") from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_catalog(file: Path) -> Catalog:
+    """The catalog in that file; made where there is none. Raises ConfigError, StoreError."""
+    fresh = not file.exists()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{file.parent} cannot be made: {error.strerror}.", hint="Set node.state_dir.") from error
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    catalog = Catalog(engine)
+    with catalog.write() as connection:
+        _check_schema(connection, file)
+    if fresh:
+        file.chmod(0o600)  # it names patients
+        _sync_folder(file.parent)
+    return catalog
+
+
+def _on_connect(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # sqlite3 must not begin transactions of its own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={int(_BUSY_SECONDS * 1000)}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _on_begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("hexdicom_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _check_schema(connection: Connection, file: Path) -> None:
+    if not inspect(connection).has_table("meta"):
+        metadata.create_all(connection)
+        connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
+        return
+    found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
+    if found != str(SCHEMA_VERSION):
+        raise ConfigError(
+            f"The catalog {file} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
+            hint="Use the hexdicom that wrote it, or a later one.",
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

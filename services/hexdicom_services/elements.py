@@ -1,0 +1,112 @@
+"""The first elements of an encoded data set, read without decoding it: enough to know which series it belongs to.
+
+Received bytes are hostile: every length is checked, nesting is bounded, and nothing is allocated from a length.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hexdicom.dicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GE_IMPLICIT: Final = "1.2.840.113619.5.2"  # implicit VR little endian but for the pixels
+_LONG_NAMES = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+_LONG_VRS: Final = frozenset(name.encode() for name in _LONG_NAMES)
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+_MAX_DEPTH: Final = 32
+_MAX_INFLATED: Final = 4 << 20  # bytes of a deflated data set that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a data set says it is; "" where it does not say, or cannot be read up to there."""
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+
+
+def identify(data: bytes, transfer_syntax_uid: str) -> Identity:
+    """The UIDs of an encoded data set. Never raises for what the bytes are."""
+    found: dict[int, str] = {}
+    try:
+        if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+            data = zlib.decompressobj(-15).decompress(data, _MAX_INFLATED)
+        explicit = transfer_syntax_uid not in (IMPLICIT_VR_LITTLE_ENDIAN, GE_IMPLICIT)
+        order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
+        for tag, value in walk(data, 0, explicit=explicit, order=order):
+            if tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES):
+                found[tag] = text(value)
+            if tag >= _SERIES:
+                break
+    except (ValueError, struct.error, zlib.error):
+        pass  # found holds what could be read; the caller keeps the instance in any case
+    return Identity(*(found.get(tag, "") for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES)))
+
+
+def text(value: bytes) -> str:
+    """A UID or AE value without its padding."""
+    return value.decode("ascii", "replace").strip(" \0")
+
+
+def walk(data: bytes, position: int, *, explicit: bool, order: str) -> Iterator[tuple[int, bytes]]:
+    """Tag and value of the elements from `position` on; sequences come with an empty value.
+
+    Raises ValueError or struct.error where the bytes are not elements.
+    """
+    while position < len(data):
+        tag, length, start = _header(data, position, explicit=explicit, order=order)
+        if length == _UNDEFINED:
+            inner = explicit and data[position + 4 : position + 6] != b"UN"  # PS3.5 6.2.2: content of UN is implicit
+            position = _skip_items(data, start, explicit=inner, order=order, depth=0)
+            yield tag, b""
+            continue
+        if start + length > len(data):
+            raise ValueError("an element is longer than the data set")
+        yield tag, data[start : start + length] if length <= 128 else b""
+        position = start + length
+
+
+def _header(data: bytes, position: int, *, explicit: bool, order: str) -> tuple[int, int, int]:
+    """(tag, length, where the value starts)"""
+    group, element = struct.unpack_from(order + "HH", data, position)
+    tag = group << 16 | element
+    if not explicit or group == 0xFFFE:
+        (length,) = struct.unpack_from(order + "I", data, position + 4)
+        return tag, length, position + 8
+    vr = data[position + 4 : position + 6]
+    if vr in _LONG_VRS:
+        (length,) = struct.unpack_from(order + "I", data, position + 8)
+        return tag, length, position + 12
+    if not vr.isalpha():
+        raise ValueError("not a value representation")
+    (length,) = struct.unpack_from(order + "H", data, position + 6)
+    return tag, length, position + 8
+
+
+def _skip_items(data: bytes, position: int, *, explicit: bool, order: str, depth: int) -> int:
+    """Where the elements go on after a sequence, or an item, of undefined length."""
+    if depth > _MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    while True:
+        tag, length, start = _header(data, position, explicit=explicit, order=order)
+        if tag in (_SEQUENCE_END, _ITEM_END):
+            return start
+        if length == _UNDEFINED:
+            inner = explicit and (tag == _ITEM or data[position + 4 : position + 6] != b"UN")
+            position = _skip_items(data, start, explicit=inner, order=order, depth=depth + 1)
+        else:
+            position = start + length

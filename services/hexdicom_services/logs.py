@@ -1,0 +1,74 @@
+"""Logging of a process of the node: one line per message on stderr, as text or JSON, without a patient's data.
+
+Every message about the work of the node carries one of EVENTS as `extra={"event": …}`; UIDs appear as short hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hexdicom_services.settings import LoggingSection
+
+EVENTS: Final = {
+    "node.ready": "the node listens; port and AE title follow",
+    "node.stopping": "the node was asked to stop",
+    "node.stopped": "every process of the node has ended",
+    "node.recovered": "what a crash had left was put in order",
+    "process.died": "a process of the node ended by itself and is started again",
+    "association.refused": "a peer was not let in",
+    "instance.version": "an instance came again with other content; both are kept",
+    "instance.unreadable": "the data set of an instance cannot be read; it is kept as it is",
+    "instance.refused": "an instance could not be kept; the peer got a failure status",
+    "series.queued": "a series is complete and waits for a worker",
+    "series.archived": "a series was archived, read back and compared",
+    "series.failed": "a series could not be encoded and was archived untouched",
+    "job.retry": "work on a series failed and will be tried again",
+    "job.lost": "a worker lost the lease on its job to another one",
+    "forward.verified": "a PACS gave back what was forwarded, unchanged",
+    "forward.retry": "forwarding failed and will be tried again",
+    "retrieve.failed": "a stored object could not be sent",
+    "loop.error": "an unexpected error was caught; the process goes on",
+}
+
+_FIELDS = ("event", "series", "job", "port", "ae_title", "worker", "seconds", "target", "status")
+
+
+def short(uid: str) -> str:
+    """A name for a UID in log lines: the same for the same UID, and not the UID."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        entry.update({name: getattr(record, name) for name in _FIELDS if hasattr(record, name)})
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def configure(section: LoggingSection) -> None:
+    """Sends the messages of this process to stderr as the settings say."""
+    handler = logging.StreamHandler(sys.stderr)
+    as_text = section.format == "text" or (section.format == "auto" and sys.stderr.isatty())
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+    handler.setFormatter(text if as_text else _JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in ("hexdicom", "hexdicom_services"):
+        logging.getLogger(name).setLevel(section.level.upper())
+    logging.getLogger("pynetdicom").setLevel(section.pynetdicom.upper())
+    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote values of data sets

@@ -1,0 +1,105 @@
+"""pynetdicom's transport, made fit for a scanner that sends fast and for a peer that means harm.
+
+What is changed, and why (DESIGN notes, service.md section 3):
+- TCP_NODELAY, else each answer can wait 40 ms for the peer's delayed acknowledgement;
+- a PDU is read into one buffer, not in pieces of 4096 bytes;
+- the length that a peer announces for a PDU is bounded: pynetdicom believes 4 GiB;
+- the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import _config, transport
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+SLACK = 1 << 20  # an association request may be larger than any P-DATA PDU, but not by more
+_WAIT = 0.05  # seconds; bounds how late timers and shutdown are noticed
+
+
+class NodeSocket(transport.AssociationSocket):
+    """The transport of one association."""
+
+    largest_pdu = 1 << 17
+
+    def __init__(self, assoc: Association, *args: Any, **kwargs: Any) -> None:
+        super().__init__(assoc, *args, **kwargs)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        if self.socket is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assoc.dul._run_loop_delay = 0
+            assoc.dul.to_provider_queue = _Announcing(self._wake)
+            assoc.dimse.msg_queue = _Patient()
+
+    def __del__(self) -> None:
+        os.close(self._wake)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; waits a little for it, or until there is something to send."""
+        if self.socket is None or not self._is_connected:
+            time.sleep(0.001)
+            return False
+        try:
+            readable, _, _ = select.select([self.socket.fileno(), self._wake], [], [], _WAIT)
+            if self._wake in readable:
+                os.eventfd_read(self._wake)
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")
+            return False
+        return len(readable) > (self._wake in readable)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """So many bytes, or fewer where the connection ends. Raises OSError for an absurd number."""
+        if nr_bytes > self.largest_pdu + SLACK:
+            raise OSError(f"the peer announces a PDU of {nr_bytes} bytes")
+        if self.socket is None:
+            return bytearray()
+        buffer = bytearray(nr_bytes)
+        view, done = memoryview(buffer), 0
+        while done < nr_bytes:
+            count = self.socket.recv_into(view[done:])
+            if count == 0:
+                break
+            done += count
+        view.release()
+        del buffer[done:]
+        return buffer
+
+
+class _Announcing(queue.Queue[Any]):
+    """What is to be sent: putting something in wakes the thread that sends."""
+
+    def __init__(self, wake: int) -> None:
+        super().__init__()
+        self._wake = wake
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        os.eventfd_write(self._wake, 1)
+
+
+class _Patient(queue.Queue[Any]):
+    """Messages that came: asking waits a little, so that the one who asks need not sleep."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        return super().get(block, timeout) if block else super().get(True, _WAIT)
+
+
+def configure_pynetdicom(max_pdu: int) -> None:
+    """All process-wide switches of pynetdicom, for the process that answers peers."""
+    _config.UNRESTRICTED_STORAGE_SERVICE = True  # whatever a study contains, private SOP classes included
+    _config.STORE_SEND_CHUNKED_DATASET = True  # stored objects are sent from their files as they are
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = False
+    _config.LOG_RESPONSE_IDENTIFIERS = False
+    NodeSocket.largest_pdu = max_pdu
+    transport.AssociationSocket = NodeSocket  # type: ignore[misc]
