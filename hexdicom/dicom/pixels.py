@@ -34,7 +34,7 @@ _SHORT = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
     | {b"ST", b"TM", b"UI", b"UL", b"US"}
 )
-_LARGEST_INFLATED = 1 << 30
+_LARGEST_INFLATED = 1 << 29
 _DEEPEST = 64  # nested sequences; real objects stay below ten
 
 
@@ -88,24 +88,39 @@ def locate_pixel_data(source: Path | bytes) -> PixelSpan:
 
     Raises SeriesError: not DICOM, damaged, or without Pixel Data. OSError of the file passes.
     """
+    span, _ = find_pixel_data(source)
+    if span is None:
+        raise SeriesError("There is no Pixel Data in the file.")
+    return span
+
+
+def find_pixel_data(source: Path | bytes) -> tuple[PixelSpan | None, str]:
+    """The span of the Pixel Data, None where a sound file has none, and the transfer syntax UID.
+
+    Raises SeriesError: not DICOM, or damaged. OSError of the file passes.
+    """
     with _opened(source) as data:
         syntax, start = read_meta(data)
         if syntax == DEFLATED_LITTLE:
-            return PixelSpan(0, 0, False, syntax, start, 0)
+            return PixelSpan(0, 0, False, syntax, start, 0), syntax
         coding = _Coding(implicit=syntax == IMPLICIT_LITTLE, big=syntax == EXPLICIT_BIG)
         try:
-            header, element = _find_pixel_data(data, start, coding)
+            found = _walk(data, start, coding)
+            if found is None:
+                return None, syntax
+            header, element = found
             if element.length != _UNDEFINED:
                 _check_inside(data, element)
-                return PixelSpan(
-                    element.value, element.length, syntax in NATIVE, syntax, start, header, element.vr.decode()
-                )
-            if syntax in NATIVE:
+                end, native = element.value + element.length, syntax in NATIVE
+            elif syntax in NATIVE:
                 raise SeriesError("Pixel Data has no length although the transfer syntax is not compressed.")
-            end = _skip_items(data, element.value, coding)
+            else:
+                end, native = _skip_items(data, element.value, coding), False
+                if end > len(data):
+                    raise SeriesError("The file ends too early.")
         except struct.error as error:
             raise SeriesError("The file ends too early.") from error
-        return PixelSpan(element.value, end - element.value, False, syntax, start, header, element.vr.decode())
+        return PixelSpan(element.value, end - element.value, native, syntax, start, header, element.vr.decode()), syntax
 
 
 def read_meta(data: bytes | mmap.mmap) -> tuple[str, int]:
@@ -132,9 +147,12 @@ def pixel_value(path: Path, span: PixelSpan) -> bytes:
     if span.transfer_syntax_uid == DEFLATED_LITTLE:
         data_set = inflated(path)
         try:
-            _, element = _find_pixel_data(data_set, 0, _EXPLICIT)
+            found = _walk(data_set, 0, _EXPLICIT)
         except struct.error as error:
             raise SeriesError("The file ends too early.") from error
+        if found is None:
+            raise SeriesError("There is no Pixel Data in the file.")
+        _, element = found
         _check_inside(data_set, element)
         return data_set[element.value : element.value + element.length]
     if not span.native:
@@ -173,15 +191,16 @@ def _opened(source: Path | bytes) -> Iterator[bytes | mmap.mmap]:
             yield data
 
 
-def _find_pixel_data(data: bytes | mmap.mmap, position: int, coding: _Coding) -> tuple[int, _Element]:
+def _walk(data: bytes | mmap.mmap, position: int, coding: _Coding) -> tuple[int, _Element] | None:
+    """The element Pixel Data and where it begins."""
     while position < len(data):
         element = _read_element(data, position, coding)
         if element.tag == PIXEL_DATA:
             return position, element
+        position = _after(data, element, coding)
         if element.tag > PIXEL_DATA:
             break
-        position = _after(data, element, coding)
-    raise SeriesError("There is no Pixel Data in the file.")
+    return None
 
 
 def _read_element(data: bytes | mmap.mmap, position: int, coding: _Coding) -> _Element:
@@ -200,9 +219,7 @@ def _read_element(data: bytes | mmap.mmap, position: int, coding: _Coding) -> _E
 
 def _after(data: bytes | mmap.mmap, element: _Element, coding: _Coding) -> int:
     """The offset behind an element."""
-    if (
-        element.length == _UNDEFINED
-    ):  # a sequence; UN of undefined length is implicit little endian inside (PS3.5 6.2.2)
+    if element.length == _UNDEFINED:  # a sequence; UN of undefined length is implicit little endian inside (PS3.5 6.2.2)
         return _skip_items(data, element.value, _IMPLICIT if element.vr == b"UN" else coding)
     _check_inside(data, element)
     return element.value + element.length
