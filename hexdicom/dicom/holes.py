@@ -38,7 +38,8 @@ def _scalar(order: tuple[float, ...]) -> float:
 
 
 def _places(values: Sequence[float], axis: Sequence[float]) -> set[int]:
-    """Indices of the axis for rising values: as they are, or moved along the axis if that fits better."""
+    """Indices of the axis for rising values: as they are where that fits, else moved along the axis."""
+    near = (axis[-1] - axis[0]) / (len(axis) - 1) / 4 * len(values)  # on average within a quarter of a step
     spare = len(axis) - len(values)
     best: tuple[float, list[int]] | None = None
     for shift in (0.0, *(axis[start] - values[0] for start in range(spare + 1))):
@@ -50,4 +51,6 @@ def _places(values: Sequence[float], axis: Sequence[float]) -> set[int]:
             free = place + 1
         if best is None or cost < best[0]:
             best = cost, places
+        if shift == 0.0 and cost <= near:
+            break
     return set(best[1]) if best else set()
