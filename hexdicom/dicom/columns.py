@@ -9,7 +9,6 @@ A cell is an element as it was received, header and value. A column is one of
 
 from __future__ import annotations
 
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
 from hexdicom.dicom.streams import Reader, Writer
@@ -45,7 +44,7 @@ def write_column(cells: Sequence[bytes], directory: Writer, pool: Writer, large:
         place = {cell: k for k, cell in enumerate(distinct)}
         pool.raw(_index_bytes([place[cell] for cell in cells], len(distinct)))
         return
-    prefix = commonprefix(distinct)
+    prefix = _common_beginning(min(distinct), max(distinct))
     lengths = [len(cell) for cell in cells]
     fixed = min(lengths) == max(lengths)
     directory.number(_FIXED if fixed else _RAGGED)
@@ -101,6 +100,13 @@ def read_column(
         cells.append(prefix + rest[position : position + width])
         position += width
     return cells
+
+
+def _common_beginning(one: bytes, other: bytes) -> bytes:
+    for at, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return one[:at]
+    return one[: len(other)]
 
 
 def _best_stream(data: bytes, width: int) -> bytes:

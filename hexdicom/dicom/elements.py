@@ -62,9 +62,7 @@ class _Level(NamedTuple):
 
 def coding_of(transfer_syntax_uid: str) -> Coding:
     """How data sets of a transfer syntax are written; compressed ones are Explicit VR Little Endian (PS3.5 A.4)."""
-    return Coding(
-        implicit=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN, big=transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN
-    )
+    return Coding(implicit=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN, big=transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN)
 
 
 def pieces(data: bytes | mmap.mmap, start: int, stop: int, coding: Coding, *, deep: bool = True) -> Iterator[Piece]:
@@ -88,9 +86,7 @@ def pieces(data: bytes | mmap.mmap, start: int, stop: int, coding: Coding, *, de
             levels.pop()
 
 
-def _piece(
-    data: bytes | mmap.mmap, position: int, level: _Level, *, deep: bool
-) -> tuple[Piece, _Level | None] | tuple[None, None]:
+def _piece(data: bytes | mmap.mmap, position: int, level: _Level, *, deep: bool) -> tuple[Piece, _Level | None] | tuple[None, None]:
     """The piece at `position` and, where it opens a sequence or an item, what is inside. None: not understood."""
     coding, limit = level.coding, level.end
     order = ">" if coding.big else "<"

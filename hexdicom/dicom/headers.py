@@ -81,7 +81,7 @@ def encode_headers(headers: Sequence[Header]) -> bytes:
     for column in cells:
         write_column(column, directory, pool, large)
     described, pooled = directory.bytes(), pool.bytes()
-    if len(described) > _LARGEST_DIRECTORY or sum(map(len, pieces_of(cells))) > _LARGEST_TABLE:
+    if len(described) > _LARGEST_DIRECTORY or sum(map(len, _written(cells))) > _LARGEST_TABLE:
         raise SeriesError("The headers of the series are too large for one archive object.")
     writer = Writer()
     writer.raw(MAGIC)
@@ -90,12 +90,6 @@ def encode_headers(headers: Sequence[Header]) -> bytes:
     writer.stream(pooled)
     writer.raw(b"".join(large))
     return writer.bytes()
-
-
-def pieces_of(cells: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
-    """Every cell that is written: the different ones of each column."""
-    for column in cells:
-        yield from dict.fromkeys(column)
 
 
 def decode_headers(blob: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
@@ -109,10 +103,9 @@ def decode_headers(blob: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
     structures = [_read_structure(directory) for _ in range(directory.number(instances))]
     rows = [directory.number(len(structures) - 1) for _ in range(instances)] if structures else []
     used = _uses(structures, rows)
-    columns = []
     budget = Budget(_LARGEST_TABLE)
-    for number in range(1, directory.number(directory.left) + 1):
-        columns.append(iter(read_column(used[number], directory, pool, reader, budget)))
+    numbers = range(1, directory.number(directory.left) + 1)
+    columns = [iter(read_column(used[number], directory, pool, reader, budget)) for number in numbers]
     directory.end()
     pool.end()
     reader.end()
@@ -120,6 +113,12 @@ def decode_headers(blob: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
         raise ArchiveError("The headers in the archive object point outside themselves.")
     for row in rows:
         yield _rebuilt(structures[row], columns)
+
+
+def _written(cells: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
+    """Every cell that is written: the different ones of each column."""
+    for column in cells:
+        yield from dict.fromkeys(column)
 
 
 def _cells(header: Header) -> Iterator[tuple[_Key | None, bytes]]:
