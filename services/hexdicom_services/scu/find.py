@@ -74,9 +74,7 @@ def _studies(peer: Peer, assoc: Association, identifier: Dataset) -> list[str]:
     key.SeriesInstanceUID = identifier.SeriesInstanceUID
     studies = {str(match.get("StudyInstanceUID") or "") for match in _matches(peer, assoc, key, "SERIES")}
     if "" in studies:
-        raise PeerError(
-            f"{peer} does not say to which study a series belongs.", hint="Give the study with --study as well."
-        )
+        raise PeerError(f"{peer} does not say to which study a series belongs.", hint="Give the study with --study as well.")
     return sorted(studies)
 
 

@@ -59,9 +59,7 @@ def get(
     association is followed by another as long as each brings something. Raises NotFound if the peer has nothing that
     matches, PeerError if no association came about or not one instance arrived, StoreError if one could not be written.
     """
-    wanted = (
-        find_instances(peer, identifier, patience=patience) if isinstance(identifier, Dataset) else list(identifier)
-    )
+    wanted = find_instances(peer, identifier, patience=patience) if isinstance(identifier, Dataset) else list(identifier)
     if not wanted:
         raise NotFound(f"{peer} has nothing that matches.", hint="`hexdicom find --from` lists what it has.")
     into.mkdir(parents=True, exist_ok=True)

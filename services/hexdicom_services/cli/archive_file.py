@@ -1,0 +1,32 @@
+"""The bitstream in a file that a person names: an .hxd file, an archive object, or a folder with all parts of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexdicom.dicom.archive import is_archive_object, read_part
+from hexdicom.dicom.folder import scan
+from hexdicom.dicom.restore import open_archive
+from hexdicom_services.cli.files import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIGNATURE = b"\x89HXD"
+
+
+def is_bitstream(path: Path) -> bool:
+    """Whether a file is a bare bitstream, as `hexdicom codec encode` writes it."""
+    return path.is_file() and read_bytes(path).startswith(SIGNATURE)
+
+
+def bitstream(path: Path) -> bytes:
+    """Raises NotFound, ArchiveError, BitstreamError."""
+    if is_bitstream(path):
+        from hexdicom_services.cli.array_file import detach
+
+        return detach(read_bytes(path))[0]
+    contents = [read_bytes(file) for file in scan([path])]
+    if path.is_dir():
+        contents = [content for content in contents if is_archive_object(content)]
+    return open_archive([read_part(content) for content in contents]).archive.payload
