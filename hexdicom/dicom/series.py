@@ -90,7 +90,8 @@ def _plan_stack(stack: Sequence[Slice]) -> tuple[SeriesPlan | None, list[PassedT
     times = max(map(len, slices))
 
     def refused(reason: str, empty: tuple[Hole, ...] = ()) -> tuple[None, list[PassedThrough]]:
-        return None, [_pass(instance, duplicates.get(uid, reason), empty) for uid, instance in members.items()]
+        left = [_pass(instance, reason, empty) for uid, instance in members.items() if uid not in duplicates]
+        return None, left + [_pass(members[uid], why) for uid, why in duplicates.items()]
 
     if times == 1:
         alike = max(map(len, whole))

@@ -7,6 +7,7 @@ InstanceNumber or are the same set in every slice. (Values of one phase may diff
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -56,17 +57,16 @@ T = TypeVar("T", bound=Timed)
 
 
 def time_values(data_set: Dataset, keywords: Sequence[str] = CANDIDATES) -> tuple[TimeValue, ...]:
-    """Those candidates that a data set holds as plain attributes. Raises SeriesError for an unreadable value."""
+    """Those candidates that a data set holds as plain attributes. A value that cannot be read is no candidate."""
     found = []
     for keyword in keywords:
-        if value(data_set, keyword) is None or keyword == "DimensionIndexValues":
+        if keyword == "DimensionIndexValues":  # an index means something only with its sequence: see multiframe
             continue
-        shown = text(data_set, keyword)
-        if keyword in _CLOCKS:
-            found.append(TimeValue(keyword, shown, _clock(keyword, shown)))
-        else:
-            order = number(data_set, keyword)
-            found.append(TimeValue(keyword, shown, (order or 0.0,)))
+        with suppress(SeriesError):
+            if value(data_set, keyword) is not None:
+                shown = text(data_set, keyword)
+                order = _clock(keyword, shown) if keyword in _CLOCKS else (number(data_set, keyword) or 0.0,)
+                found.append(TimeValue(keyword, shown, order))
     return tuple(found)
 
 
@@ -127,7 +127,7 @@ def _ordered(slices: Sequence[Sequence[T]], keyword: str) -> list[list[T]] | Non
 def _rises(frames: Sequence[T]) -> bool:
     """InstanceNumber agrees with the order, or does not tell."""
     orders = [_instance_order(frame) for frame in frames]
-    return len(set(orders)) < len(orders) or orders == sorted(orders)
+    return () in orders or len(set(orders)) < len(orders) or orders == sorted(orders)
 
 
 def _same_values(slices: Sequence[Sequence[T]], keyword: str) -> bool:

@@ -53,6 +53,7 @@ def test_order_of_files_does_not_matter(series, write):
         (lambda t, z: {"TriggerTime": 0}, "InstanceNumber"),
         (lambda t, z: {"TriggerTime": 13.5 * z}, "InstanceNumber"),  # slice timing, not cardiac phase
         (lambda t, z: {"TriggerTime": None, "TemporalPositionIdentifier": t + 1}, "TemporalPositionIdentifier"),
+        (lambda t, z: {"TriggerTime": None, "AcquisitionTime": "later", "ContentTime": f"10{t}"}, "ContentTime"),
         (lambda t, z: {"TriggerTime": 7, "AcquisitionTime": f"1015{10 + t}.5"}, "AcquisitionTime"),
         (lambda t, z: {"TriggerTime": None, "ContentTime": f"1015{10 + t}"}, "ContentTime"),
         (lambda t, z: {"TriggerTime": None, "AcquisitionNumber": t + 1}, "AcquisitionNumber"),
@@ -60,8 +61,21 @@ def test_order_of_files_does_not_matter(series, write):
         (lambda t, z: {"AcquisitionTime": f"1015{50 - t}"}, "TriggerTime"),
         (lambda t, z: {"TriggerTime": 40 * (3 - t) + z, "AcquisitionNumber": t}, "AcquisitionNumber"),  # falls, per slice
     ],
-    ids=["absent", "constant", "slice-timing", "position", "clock", "content", "acquisition", "clocks", "last", "falls"],
+    ids=[
+        "absent",
+        "constant",
+        "slice-timing",
+        "position",
+        "unreadable",
+        "clock",
+        "content",
+        "acquisition",
+        "clocks",
+        "last",
+        "falls",
+    ],
 )
+@pytest.mark.filterwarnings("ignore:Invalid value")  # of pydicom, as the series is made
 def test_time_key_is_the_first_that_varies_as_time_does(series, write, change, key):
     values = series.noise((4, 3, 4, 4))
     data_sets = series.cine(values)
