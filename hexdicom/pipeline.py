@@ -24,7 +24,7 @@ from hexdicom.dicom.headers import encode_headers
 from hexdicom.dicom.manifest import Manifest, encode_manifest
 from hexdicom.dicom.plan import PassedThrough
 from hexdicom.dicom.received import Received, data_set_sha256, identity, read_received
-from hexdicom.dicom.restore import Opened, Restored, instances, open_archive
+from hexdicom.dicom.restore import Opened, Restored, check_payload, instances, open_archive
 from hexdicom.dicom.series import plan_files
 from hexdicom.dicom.verify import by_instance_uid, check_error, data_set_difference, difference
 from hexdicom.errors import ArchiveError, BitstreamError, HexdicomError, SeriesError, VerificationError, VolumeError
@@ -204,7 +204,7 @@ def restore(
                 done.append(_restore_enhanced(opened, values, out, now))
             else:
                 done += [_restore_one(one, out) for one in instances(opened, values)]
-        except (ArchiveError, BitstreamError, SeriesError) as error:
+        except (ArchiveError, BitstreamError, SeriesError, VolumeError) as error:
             failed.append(error)
     failed += [error for _, error in found.damaged]
     done += [_copy_untouched(path, out) for path in found.others]
@@ -320,7 +320,7 @@ def _restore_enhanced(opened: Opened, values: NDArray[Any], out: Path, now: date
     for one in restored:
         if one.state == "damaged":
             raise ArchiveError(f"Instance {one.sop_instance_uid} is damaged, so no enhanced object can be made.")
-    uid, data = enhanced(restored, opened.archive.uid, now)
+    uid, data = enhanced(restored, opened.manifest.geometry, opened.manifest.series_instance_uid, opened.archive.uid, now)
     path = durable.place(out, shelf.file_name(uid, data), data)
     return RestoredInstance(uid, path, data_set_sha256(data), False, "enhanced")
 
@@ -352,11 +352,13 @@ def _verify_one(
                 wrong = data_set_difference(original, one) if original else "there is no such original"
             if wrong:
                 problems.append(f"{one.source_sop_instance_uid}: {wrong}")
-    except (ArchiveError, BitstreamError) as error:
+    except (ArchiveError, BitstreamError, VolumeError) as error:
         problems.append(str(error))
     return VerifiedArchive(uid, tuple(paths), count, lossless, compared, tuple(problems))
 
 
 def _decoded(paths: Sequence[Path], device: str, progress: Progress | None) -> tuple[Opened, NDArray[Any]]:
     opened = open_archive([shelf.read(path) for path in paths])
+    info = codec.inspect(opened.archive.payload)
+    check_payload(opened.manifest, info.shape, info.dtype)  # before a volume of that size is made
     return opened, codec.decode(opened.archive.payload, device=device, progress=progress).values

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from hexdicom import pipeline
+from hexdicom.codec import Encoded, EncodeReport, Info, LayerSize, Profile
+from hexdicom.errors import BitstreamError
+from hexdicom.volume import CineVolume
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +41,35 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("HEXDICOM_") and name != "HEXDICOM_TEST_DATA":
             monkeypatch.delenv(name)
     monkeypatch.setenv("TCP_NODELAY", "1")  # else DCMTK tools measure Nagle's 40 ms
+
+
+@pytest.fixture
+def stored_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A codec that takes no time, for tests of what lies around it: values packed by zlib, coarser where lossy."""
+
+    def encode(volume: CineVolume, profile: Profile, **_: object) -> Encoded:
+        step = {"lossless": 1, "near-lossless": 2 * profile.max_error + 1, "lossy": 16}[profile.kind]
+        values = volume.values.astype(np.int64)
+        coarse = np.clip((values + step // 2) // step * step, values.min(), values.max()).astype(volume.values.dtype)
+        head = json.dumps([volume.shape, coarse.dtype.name]).encode().ljust(64)
+        data = head + zlib.compress(coarse.tobytes())
+        layers = (LayerSize("stored", len(data)),)
+        psnr = None if step == 1 else 50.0
+        return Encoded(data, EncodeReport(volume.shape, len(data), layers, profile.name, profile.max_error, psnr, "cpu", 0, 0, 0))
+
+    def inspect(data: bytes) -> Info:
+        try:
+            shape, dtype = json.loads(data[:64])
+        except ValueError as error:
+            raise BitstreamError("not a stored volume") from error
+        return Info(1, tuple(shape), dtype, 0, (LayerSize("stored", len(data)),))
+
+    def decode(data: bytes, **_: object) -> CineVolume:
+        info = inspect(data)
+        try:
+            values = np.frombuffer(zlib.decompress(data[64:]), info.dtype).reshape(info.shape)
+        except (zlib.error, ValueError) as error:
+            raise BitstreamError("damaged") from error
+        return CineVolume(values)
+
+    monkeypatch.setattr(pipeline, "codec", SimpleNamespace(encode=encode, decode=decode, inspect=inspect))

@@ -15,13 +15,14 @@ from pydicom import Dataset, dcmread
 
 from hexdicom import __version__
 from hexdicom.dicom.attributes import UNREADABLE, text, texts, whole
+from hexdicom.dicom.modules import MR_PULSE_SEQUENCE
 from hexdicom.dicom.uids import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     derived_instance_uid,
     derived_series_uid,
 )
-from hexdicom.dicom.wrapper import code, described, file_meta, own_equipment, quiet, series_number, written
+from hexdicom.dicom.wrapper import code, described, evidence, file_meta, own_equipment, quiet, series_number, written
 from hexdicom.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def _mark_frames(ds: Dataset, source: Dataset) -> None:
         for name in ("MRImageFrameTypeSequence", "MRSpectroscopyFrameTypeSequence"):
             for item in group.get(name, ()):
                 item.FrameType = _derived_type(item, "FrameType")
+    for keyword in MR_PULSE_SEQUENCE:
+        ds.pop(keyword, None)
     shared = ds.get("SharedFunctionalGroupsSequence") or [Dataset()]
     if any("DerivationImageSequence" in frame for frame in ds.PerFrameFunctionalGroupsSequence):
         for frame in ds.PerFrameFunctionalGroupsSequence:
@@ -122,11 +125,8 @@ def _mark_frames(ds: Dataset, source: Dataset) -> None:
     else:
         shared[0].DerivationImageSequence = [*shared[0].get("DerivationImageSequence", ()), derivation]
         ds.SharedFunctionalGroupsSequence = shared
-    instance, series, study = Dataset(), Dataset(), Dataset()
-    instance.ReferencedSOPClassUID = source.ReferencedSOPClassUID
-    instance.ReferencedSOPInstanceUID = source.ReferencedSOPInstanceUID
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = text(ds, "SeriesInstanceUID"), [instance]
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = text(ds, "StudyInstanceUID"), [series]
+    reference = (source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID)
+    study = evidence(text(ds, "StudyInstanceUID"), text(ds, "SeriesInstanceUID"), [reference])
     ds.SourceImageEvidenceSequence = [*ds.get("SourceImageEvidenceSequence", ()), study]
 
 

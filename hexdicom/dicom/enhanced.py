@@ -3,7 +3,8 @@
 highdicom moves what has a place in the enhanced modules there, and the rest, private attributes included, into the
 Unassigned Shared and Per-Frame Converted Attributes Sequences; each frame names the instance it came from. Frames stay in
 the order of the archive, time by time and slice by slice, so no dimension index is asked for: highdicom's own would sort by
-place alone.
+place alone. What it cannot know stays open: the series of images that a source refers to, so that Referenced Image
+Evidence Sequence is missing where sources have Referenced Image Sequence.
 """
 
 from __future__ import annotations
@@ -21,21 +22,29 @@ from hexdicom.dicom.uids import (
     enhanced_instance_uid,
     enhanced_series_uid,
 )
-from hexdicom.dicom.wrapper import code, described, file_meta, own_equipment, quiet, series_number, written
+from hexdicom.dicom.wrapper import code, described, evidence, file_meta, own_equipment, quiet, series_number, written
 from hexdicom.errors import ArchiveError, SeriesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from hexdicom.dicom.geometry import Geometry
     from hexdicom.dicom.restore import Restored
 
 
-def enhanced(instances: Sequence[Restored], archive_uid: str, now: datetime) -> tuple[str, bytes]:
+def enhanced(
+    instances: Sequence[Restored], geometry: Geometry, source_series_uid: str, archive_uid: str, now: datetime
+) -> tuple[str, bytes]:
     """(SOP Instance UID, Part 10 file) of one multi-frame object with the frames of `instances` in their order.
 
     Raises SeriesError where they are not classic single-frame MR, or highdicom refuses them.
     """
+    if geometry.tiles != (1, 1):
+        raise SeriesError(
+            "The archive holds mosaics: their tiles have no positions of their own, which every enhanced frame needs.",
+            hint="Restore them as they are, with --as original.",
+        )
     others = {one.sop_class_uid for one in instances} - {MR_STORAGE}
     if others:
         raise SeriesError(
@@ -55,6 +64,14 @@ def enhanced(instances: Sequence[Restored], archive_uid: str, now: datetime) -> 
         ds.file_meta = file_meta(LEGACY_CONVERTED_ENHANCED_MR_STORAGE, ds.SOPInstanceUID)
         ds.InstanceCreationDate, ds.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
         ds.SeriesDescription = described("Enhanced", first)
+        if not text(first, "BodyPartExamined") and "Laterality" not in ds:  # type 2C (C.7.3.1): highdicom leaves it out
+            ds.Laterality = text(first, "Laterality")
+        if any(one.state == "derived" for one in instances):
+            sources = [(one.sop_class_uid, one.source_sop_instance_uid) for one in instances]
+            ds.SourceImageEvidenceSequence = [evidence(text(first, "StudyInstanceUID"), source_series_uid, sources)]
+        for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if text(first, "LossyImageCompression") == "01" and keyword in first:  # once lossy, always lossy
+                ds[keyword] = first[keyword]
         purpose = code("109106", "Enhanced Multi-frame Conversion Equipment")
         equipment = own_equipment(now.strftime("%Y%m%d%H%M%S"), purpose, "Conversion to Legacy Converted Enhanced MR")
         ds.ContributingEquipmentSequence = [*(value(ds, "ContributingEquipmentSequence") or ()), equipment]

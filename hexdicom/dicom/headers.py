@@ -124,8 +124,9 @@ def _written(cells: Sequence[Sequence[bytes]]) -> Iterator[bytes]:
 def _cells(header: Header) -> Iterator[tuple[_Key | None, bytes]]:
     """(column key, bytes) of every piece; the key None stands for the pixel values."""
     coding = coding_of(header.transfer_syntax_uid)
-    yield ("preamble",), header.before[:132]
-    yield from _zone("meta", header.before, 132, header.data_set, EXPLICIT)
+    preamble = min(132, header.data_set)
+    yield ("preamble",), header.before[:preamble]
+    yield from _zone("meta", header.before, preamble, header.data_set, EXPLICIT)
     yield from _zone("data", header.before, header.data_set, len(header.before), coding)
     yield None, b""
     yield from _zone("data", header.after, 0, len(header.after), coding)

@@ -107,3 +107,26 @@ UNPAIRED: Final = frozenset(
     )
 )
 """Body parts that have no laterality, of those that 4-D MR shows."""
+
+MR_PULSE_SEQUENCE: Final = (
+    "ArterialSpinLabelingContrast",
+    "CoverageOfKSpace",
+    "EchoPlanarPulseSequence",
+    "EchoPulseSequence",
+    "GeometryOfKSpaceTraversal",
+    "MRAcquisitionType",
+    "MultiPlanarExcitation",
+    "MultipleSpinEcho",
+    "NumberOfKSpaceTrajectories",
+    "OversamplingPhase",
+    "PhaseContrast",
+    "PulseSequenceName",
+    "RectilinearPhaseEncodeReordering",
+    "SaturationRecovery",
+    "SegmentedKSpaceTraversal",
+    "SpectrallySelectedSuppression",
+    "SteadyStatePulseSequence",
+    "TimeOfFlightContrast",
+    "VelocityEncodingAcquisitionSequence",
+)
+"""C.8.13.4: an Enhanced MR image has this module where it is ORIGINAL or MIXED, and must not have it where DERIVED."""

@@ -77,7 +77,7 @@ def instances(opened: Opened, values: NDArray[Any]) -> Iterator[Restored]:
     Raises ArchiveError where the parts of the archive contradict each other.
     """
     manifest = opened.manifest
-    check_values(manifest, values)
+    check_payload(manifest, values.shape, values.dtype.name)
     loss = None if manifest.lossless else _loss(opened, values)
     headers = decode_headers(opened.archive.headers)
     pixels = source_values(manifest.geometry, values)
@@ -92,11 +92,11 @@ def instances(opened: Opened, values: NDArray[Any]) -> Iterator[Restored]:
         raise ArchiveError(f"The archive holds {count} headers for {manifest.instances} sources.")
 
 
-def check_values(manifest: Manifest, values: NDArray[Any]) -> None:
+def check_payload(manifest: Manifest, shape: tuple[int, ...], dtype: str) -> None:
     """Raises ArchiveError where the payload holds another volume than the manifest describes."""
     geometry = manifest.geometry
-    if values.shape != geometry.shape or values.dtype.name != geometry.dtype:
-        raise ArchiveError(f"The payload holds {values.dtype} {values.shape}; the manifest says {geometry.dtype} {geometry.shape}.")
+    if shape != geometry.shape or dtype != geometry.dtype:
+        raise ArchiveError(f"The payload holds {dtype} {shape}; the manifest says {geometry.dtype} {geometry.shape}.")
 
 
 def _original(manifest: Manifest, source: int, before: bytes, value: bytes, after: bytes) -> Restored:

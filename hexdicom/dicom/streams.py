@@ -16,7 +16,7 @@ import zstandard
 from hexdicom.errors import ArchiveError
 
 _RAW, _ZSTD, _LZMA, _BZIP2 = range(4)
-_LZMA_FILTERS: Final[list[dict[str, Any]]] = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 24}]
+_LZMA_WINDOW: Final = 1 << 24
 _ZSTD_LEVEL: Final = 19
 _ZSTD_WINDOW: Final = 1 << 27
 
@@ -111,9 +111,15 @@ def _coded(value: bytes) -> list[tuple[int, bytes]]:
     return [
         (_RAW, value),
         (_ZSTD, zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=False).compress(value)),
-        (_LZMA, lzma.compress(value, format=lzma.FORMAT_RAW, filters=_LZMA_FILTERS)),
+        (_LZMA, lzma.compress(value, format=lzma.FORMAT_RAW, filters=_lzma_filters(len(value)))),
         (_BZIP2, bz2.compress(value)),
     ]
+
+
+def _lzma_filters(length: int) -> list[dict[str, Any]]:
+    """The encoder takes memory by its window, so a short value gets a small one; the decoder takes the largest."""
+    window = min(_LZMA_WINDOW, max(1 << 12, 1 << length.bit_length()))
+    return [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": window}]
 
 
 def _decoded(coder: int, coded: bytes, length: int) -> bytes:
@@ -125,7 +131,7 @@ def _decoded(coder: int, coded: bytes, length: int) -> bytes:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         return _read_up_to(decompressor.stream_reader(coded), length + 1)
     if coder == _LZMA:
-        return lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_LZMA_FILTERS).decompress(coded, length + 1)
+        return lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_lzma_filters(_LZMA_WINDOW)).decompress(coded, length + 1)
     return bz2.BZ2Decompressor().decompress(coded, length + 1)
 
 

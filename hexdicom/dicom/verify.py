@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
 
 from hexdicom.dicom.attributes import UNREADABLE
-from hexdicom.dicom.pixels import read_meta
+from hexdicom.dicom.pixels import DEFLATED_LITTLE, read_meta
 from hexdicom.dicom.received import identity
 from hexdicom.errors import SeriesError, VerificationError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _OFFSET_TABLES = (0x7FE00000, 0x7FE00001, 0x7FE00002, 0x7FE00003)
 _PIXEL_DATA = 0x7FE00010
+_BEGINNING = 1 << 16
 
 
 def check_error(original: NDArray[Any], decoded: NDArray[Any], max_error: int) -> None:
@@ -70,13 +72,24 @@ def by_instance_uid(paths: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
         try:
-            with path.open("rb") as file:
-                head = file.read(1 << 16)
-            found.setdefault(identity(head)[1], path)
+            found.setdefault(identity(_beginning(path))[1], path)
         except SeriesError:
             continue
     found.pop("", None)
     return found
+
+
+def _beginning(path: Path) -> bytes:
+    """As much of a file as tells which instance it is."""
+    with path.open("rb") as file:
+        head = file.read(_BEGINNING)
+    syntax, start = read_meta(head)
+    if syntax != DEFLATED_LITTLE:
+        return head
+    try:
+        return head[:start] + zlib.decompressobj(-zlib.MAX_WBITS).decompress(head[start:], _BEGINNING)
+    except zlib.error as error:
+        raise SeriesError("The deflated data set is damaged.") from error
 
 
 def _difference_in_meaning(original: bytes, restored: bytes) -> str:

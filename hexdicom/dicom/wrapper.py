@@ -158,6 +158,18 @@ def own_equipment(when: str, purpose: Dataset, description: str) -> Dataset:
     return item
 
 
+def evidence(study_uid: str, series_uid: str, references: Sequence[tuple[str, str]]) -> Dataset:
+    """An item of Source Image Evidence Sequence. references: (SOP Class UID, SOP Instance UID)."""
+    series, study = Dataset(), Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = series_uid, []
+    for sop_class_uid, sop_instance_uid in references:
+        instance = Dataset()
+        instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+        series.ReferencedSOPSequence.append(instance)
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = study_uid, [series]
+    return study
+
+
 def code(value: str, meaning: str) -> Dataset:
     """A DCM code as a sequence item."""
     item = Dataset()
