@@ -1,10 +1,61 @@
 """The codec: volumes to bytes and back. Knows no DICOM, no files, no clock but a stopwatch.
 
-    encode(volume, profile) -> Encoded      decode(bitstream) -> CineVolume
-    preview(bitstream) -> six planes alone  inspect(bitstream) -> Info
+Torch is imported when the first volume is coded, not before.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexdicom.codec import container
 from hexdicom.codec.interface import Encoded, EncodeReport, Info, LayerSize, Progress
 from hexdicom.codec.profile import Profile
 
-__all__ = ["EncodeReport", "Encoded", "Info", "LayerSize", "Profile", "Progress"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hexdicom.volume import CineVolume
+
+__all__ = ["EncodeReport", "Encoded", "Info", "LayerSize", "Profile", "Progress", "decode", "encode", "inspect", "preview"]
+
+
+def encode(volume: CineVolume, profile: Profile, *, device: str = "auto", progress: Progress | None = None) -> Encoded:
+    """Encode a series, decode the result, and compare, before it is returned.
+
+    device: `auto`, `cpu` or `cuda`; the bitstream decodes to the same bits on each.
+    Raises VolumeError, ProfileError, VerificationError.
+
+    >>> import numpy as np
+    >>> from hexdicom.volume import CineVolume
+    >>> series = CineVolume(np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5))
+    >>> bool((decode(encode(series, Profile()).bitstream).values == series.values).all())
+    True
+    """
+    from hexdicom.codec import hexplane
+
+    return hexplane.encode(volume, profile, device, progress or _silent)
+
+
+def decode(bitstream: bytes, *, device: str = "auto", progress: Progress | None = None) -> CineVolume:
+    """The series, bit for bit as the encoder saw it decoded. Raises BitstreamError."""
+    from hexdicom.codec import hexplane
+
+    return hexplane.decode(bitstream, device, progress or _silent)
+
+
+def preview(bitstream: bytes, *, times: Sequence[int] | None = None, device: str = "auto") -> CineVolume:
+    """What the six planes alone show, of all times or of those named: (len(times), Z, Y, X). Raises BitstreamError."""
+    from hexdicom.codec import hexplane
+
+    return hexplane.preview(bitstream, times, device)
+
+
+def inspect(bitstream: bytes) -> Info:
+    """What the bitstream says of itself; checks its checksums, decodes nothing. Raises BitstreamError."""
+    parsed = container.unpack(bitstream)
+    layers = tuple(LayerSize(layer.name, len(layer.data)) for layer in parsed.layers)
+    return Info(parsed.version, parsed.shape, parsed.dtype, parsed.max_error, layers)
+
+
+def _silent(step: str, fraction: float) -> None:
+    """Progress that nobody wants to see."""

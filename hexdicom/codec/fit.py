@@ -1,0 +1,80 @@
+"""Fitting the six planes to a series: Adam on the squared error (eq. 4) over random sub-grids. Encoder only."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from hexdicom.codec import planes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hexdicom.codec.interface import Progress
+    from hexdicom.codec.planes import SixPlanes, Size
+
+_GRID_VOXELS = 1 << 15
+_ROUND_FROM = 0.6  # share of the steps after which planes are rounded as in the bitstream
+
+
+def fit(values: NDArray[np.int32], size: Size, steps: int, device: torch.device, progress: Progress, seed: int = 0) -> SixPlanes:
+    """values: (T, Z, Y, X). A fit that ends in something that is not a number is begun again with half the learning rate.
+
+    The result depends on the machine in its last bits; the bitstream holds its rounded parameters, so decoding does not.
+    """
+    low, high = int(values.min()), int(values.max())
+    target = torch.from_numpy(values).to(device)
+    scale = 100 / max(1, high - low)
+    for attempt in range(4):
+        model = planes.SixPlanes(size, seed + attempt).to(device)
+        if _descend(model, target, low, scale, steps, 0.5**attempt, progress):
+            break
+    else:
+        model = planes.SixPlanes(size, seed).to(device)  # cannot be fitted: a flat grey will do, the residual layer corrects it
+    return model
+
+
+def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, steps: int, rate: float, progress: Progress) -> bool:
+    device = target.device
+    weights = [
+        torch.from_numpy(planes.interpolation(n, nodes)).to(device, torch.float32) / 256
+        for n, nodes in zip(target.shape, model.size.nodes, strict=True)
+    ]
+    network = [model.weight1, model.bias1, model.weight2, model.bias2]
+    optimiser = torch.optim.Adam(
+        [{"params": list(model.planes), "lr": 0.03 * rate}, {"params": network, "lr": 0.01 * rate}], betas=(0.9, 0.99)
+    )
+    initial = [group["lr"] for group in optimiser.param_groups]
+    generator = torch.Generator().manual_seed(steps)
+    for step in range(steps):
+        for group, start in zip(optimiser.param_groups, initial, strict=True):
+            group["lr"] = start * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
+        chosen = _grid(target.shape, generator)
+        voxels = target
+        for axis, index in enumerate(chosen):
+            voxels = voxels.index_select(axis, index.to(device))
+        wanted = (voxels.to(torch.float32) - low) * scale  # (T', Z', Y', X')
+        rows = [weight[index.to(device)] for weight, index in zip(weights, chosen, strict=True)]
+        loss = (model(rows, rounded=step >= _ROUND_FROM * steps) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network, 10.0)
+        optimiser.step()
+        if step % 10 == 0:
+            progress("planes", step / steps)
+    return all(bool(p.isfinite().all()) for p in model.parameters())
+
+
+def _grid(shape: torch.Size, generator: torch.Generator) -> list[torch.Tensor]:
+    """A random Cartesian sub-grid of at most 2^15 voxels: sorted indices along t, z, y, x, few of t and z, many of y and x."""
+    t, z, y, x = shape
+    rows, columns = min(y, 128), min(x, 128)
+    phases = min(t, max(1, _GRID_VOXELS // (rows * columns * min(z, 2))))
+    slices = min(z, max(1, _GRID_VOXELS // (rows * columns * phases)))
+    return [
+        torch.randperm(n, generator=generator)[:some].sort().values
+        for n, some in zip(shape, (phases, slices, rows, columns), strict=True)
+    ]

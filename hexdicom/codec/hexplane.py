@@ -1,0 +1,164 @@
+"""The codec as a whole: six planes, then the residual layer, in one container. Decoding is integer arithmetic throughout."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hexdicom.codec import container, fit, planes, residual, stored, synthesis
+from hexdicom.codec.container import PLANES, RESIDUAL, STORED, Container, Layer
+from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
+from hexdicom.errors import BitstreamError, ProfileError, VerificationError
+from hexdicom.metrics import psnr
+from hexdicom.volume import CineVolume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hexdicom.codec.interface import Progress
+    from hexdicom.codec.profile import Profile
+
+_SMALLEST = 4096  # voxels; below, the parameters of a model outweigh what it saves
+_SMALL = 1 << 20
+_SEARCH_STEPS = 7
+_SEARCH_RATIOS = (4.0, 20_000.0)
+
+
+def encode(volume: CineVolume, profile: Profile, device: str, progress: Progress) -> Encoded:
+    """See `hexdicom.codec.encode`."""
+    container.check_shape(volume.shape)
+    start = perf_counter()
+    on = resolve(device)
+    values = volume.values.astype(np.int32)
+    bound = None if profile.kind == "lossy" else profile.max_error
+    if volume.voxels < _SMALLEST or values.min() == values.max():
+        layers, fitted, bound = [Layer(STORED, stored.encode(volume.values))], start, 0
+        expected = values
+    else:
+        planes_layer, base = _planes(values, profile, on, progress)
+        fitted = perf_counter()
+        layers, expected = [Layer(PLANES, planes_layer)], base
+        if bound is not None:
+            exact, expected = residual.encode(values, base, bound, on, progress)
+            layers.append(Layer(RESIDUAL, exact))
+            if volume.voxels < _SMALL or 16 * len(exact) < volume.voxels:
+                # a small or nearly empty series: a model is not always worth its parameters
+                whole = stored.encode(volume.values)
+                if len(whole) <= sum(len(layer.data) for layer in layers):
+                    layers, expected, bound = [Layer(STORED, whole)], values, 0
+    bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, bound, tuple(layers)))
+    encoded = perf_counter()
+    verified = decode(bitstream, device, lambda _, fraction: progress("verify", fraction)).values
+    if not np.array_equal(verified, expected) or (bound is not None and np.abs(verified - values).max() > bound):
+        raise VerificationError(
+            "The bitstream does not decode to what was encoded; nothing was written.", hint="Please report this series' shape."
+        )
+    level = psnr(values, verified)
+    report = EncodeReport(
+        shape=volume.shape,
+        bytes=len(bitstream),
+        layers=tuple(LayerSize(layer.name, len(layer.data)) for layer in layers),
+        profile=profile.name,
+        max_error=int(np.abs(verified - values).max()),
+        psnr_db=None if math.isinf(level) else level,
+        device=on.type,
+        fit_seconds=fitted - start,
+        encode_seconds=encoded - fitted,
+        verify_seconds=perf_counter() - encoded,
+    )
+    return Encoded(bitstream, report)
+
+
+def decode(bitstream: bytes, device: str, progress: Progress) -> CineVolume:
+    """See `hexdicom.codec.decode`."""
+    parsed = container.unpack(bitstream)
+    data = parsed.layer(STORED)
+    if data is not None:
+        return CineVolume(stored.decode(data, parsed.shape, parsed.dtype))
+    on = resolve(device)
+    exact = parsed.layer(RESIDUAL)
+    if (exact is None) != (parsed.max_error is None):
+        raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
+    if exact is None:
+        return CineVolume(_typed(_base(parsed, on), parsed.dtype))
+    stream = residual.parse(exact, parsed.shape)
+    base = _base(parsed, on)
+    return CineVolume(_typed(residual.decode(stream, base, parsed.max_error or 0, on, progress), parsed.dtype))
+
+
+def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineVolume:
+    """See `hexdicom.codec.preview`."""
+    parsed = container.unpack(bitstream)
+    for time in times or ():
+        if not 0 <= time < parsed.shape[0]:
+            raise ProfileError(f"Time {time} does not exist.", hint=f"The series has the times 0 to {parsed.shape[0] - 1}.")
+    data = parsed.layer(STORED)
+    if data is not None:
+        values = stored.decode(data, parsed.shape, parsed.dtype)
+        return CineVolume(values if times is None else values[list(times)])
+    return CineVolume(_typed(_base(parsed, resolve(device), times), parsed.dtype))
+
+
+def resolve(device: str) -> torch.device:
+    """`auto` is the GPU where there is one. TF32 would round the integers that doubles carry exactly, but doubles never use it."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise ProfileError(f"Device {device!r} is not available here.", hint="Use auto or cpu.")
+    return torch.device(device)
+
+
+def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
+    data = parsed.layer(PLANES)
+    if data is None:
+        raise BitstreamError("The bitstream has neither planes nor stored values.")
+    return synthesis.evaluate(synthesis.from_bytes(data, parsed.shape), parsed.shape, device, times)
+
+
+def _planes(
+    values: NDArray[np.int32], profile: Profile, device: torch.device, progress: Progress
+) -> tuple[bytes, NDArray[np.int32]]:
+    """-> (planes layer, (T, Z, Y, X) what it decodes to)"""
+    if profile.psnr is None:
+        return _fitted(values, profile, profile.ratio, device, progress)
+    best: tuple[bytes, NDArray[np.int32]] | None = None
+    reached = 0.0
+    least, greatest = (math.log(ratio) for ratio in _SEARCH_RATIOS)
+    for _ in range(_SEARCH_STEPS):
+        middle = (least + greatest) / 2
+        candidate = _fitted(values, profile, math.exp(middle), device, progress)
+        level = psnr(values, candidate[1])
+        reached = max(reached, level)
+        if level >= profile.psnr:
+            best, least = candidate, middle
+        else:
+            greatest = middle
+    if best is None:
+        raise ProfileError(
+            f"The six planes reach {reached:.1f} dB on this series, not {profile.psnr:g} dB.",
+            hint="Ask for less, or use the near-lossless profile.",
+        )
+    return best
+
+
+def _fitted(
+    values: NDArray[np.int32], profile: Profile, ratio: float, device: torch.device, progress: Progress
+) -> tuple[bytes, NDArray[np.int32]]:
+    t, z, y, x = values.shape
+    size = planes.adaptive_size((t, z, y, x), 2 * values.size, ratio, profile.channels, profile.hidden)
+    model = fit.fit(values, size, profile.steps, device, progress)
+    layer = synthesis.to_bytes(synthesis.rounded(model, int(values.min()), int(values.max())))
+    return layer, synthesis.evaluate(synthesis.from_bytes(layer, (t, z, y, x)), (t, z, y, x), device)
+
+
+def _typed(values: NDArray[np.int32], dtype: str) -> NDArray[Any]:
+    limits = np.iinfo(dtype)
+    if values.min() < limits.min or values.max() > limits.max:
+        raise BitstreamError(f"The bitstream holds values that do not fit into {dtype}.")
+    return values.astype(dtype)

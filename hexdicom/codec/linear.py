@@ -1,0 +1,152 @@
+"""The linear predictor: a weighted sum of differences to a local reference, with weights for each regime and activity class.
+
+Fitted to the series by iterated weighted least squares, sent as integers. Prediction is integer arithmetic carried in doubles:
+every product is below 2^33 and every sum below 2^40, so any order of summation, on any device, gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hexdicom.codec import causal
+from hexdicom.codec.causal import BASE_NEIGHBOURS, MISSING, NEIGHBOURS, Surroundings, View
+from hexdicom.codec.reader import Reader
+from hexdicom.errors import BitstreamError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IDENTIFIER = 1
+CONTEXTS = 288
+MAX_CLASSES = 12
+_FRACTION = 12  # bits behind the point of a weight
+_REGIMES = 6  # (t = 0, t = 1, t ≥ 2) × (z = 0, z ≥ 1)
+_REGIME_STEP = 1 << 30
+_INPUTS = len(NEIGHBOURS) + len(BASE_NEIGHBOURS)
+_OCTAVE = (1024, 1149, 1290, 1448, 1625, 1825)  # 1024 · 2^(i/6)
+_ERROR_WEIGHTS = (2, 2, 2, *(1,) * 10)
+
+_LEFT, _UP, _BEFORE, _BEFORE_THAT, _BELOW = (
+    NEIGHBOURS.index(offset) for offset in (causal.LEFT, causal.UP, causal.BEFORE, causal.BEFORE_THAT, causal.BELOW)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """edges: (c,) ascending lower edges of the classes, regime · 2^30 + activity. weights: (_INPUTS, c) in 1/4096."""
+
+    edges: NDArray[np.int64]
+    weights: NDArray[np.int16]
+
+    def on(self, device: torch.device) -> Predictor:
+        return Predictor(torch.from_numpy(self.edges).to(device), torch.from_numpy(self.weights.astype(np.float64)).to(device))
+
+    def to_bytes(self) -> bytes:
+        count = np.array([len(self.edges)], "<u2").tobytes()
+        return count + self.edges.astype("<i8").tobytes() + self.weights.astype("<i2").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Linear:
+        """Raises BitstreamError."""
+        reader = Reader(data, "linear predictor")
+        (count,) = reader.fields("H")
+        if not 1 <= count <= _REGIMES * MAX_CLASSES:
+            raise BitstreamError(f"A linear predictor cannot have {count} classes.")
+        edges = reader.array("<i8", count).astype(np.int64)
+        weights = reader.array("<i2", _INPUTS * count).astype(np.int16).reshape(_INPUTS, count)
+        reader.end()
+        if edges[0] < 0 or (np.diff(edges) < 0).any():
+            raise BitstreamError("The classes of the linear predictor are not in order.")
+        return cls(edges, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A linear predictor on its device."""
+
+    edges: torch.Tensor
+    weights: torch.Tensor
+
+    def predict(self, view: View, low: int, high: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """-> (mean in sixteenths, context), each (n,) int64. low, high: bounds of the stored values."""
+        reference, inputs, key = _features(view)  # (n,), (n, 65), (n,)
+        column = (torch.bucketize(key, self.edges, right=True) - 1).clamp(min=0)  # (n,)
+        change = (inputs @ self.weights).gather(1, column[:, None])[:, 0]  # (n,) in 1/4096
+        mean = torch.floor((reference * (1 << _FRACTION) + change + 128) / 256).to(torch.int64)
+        return mean.clamp(16 * low, 16 * high), _context(view)
+
+
+def _features(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """-> (reference (n,) float64, inputs (n, 65) float64, class key (n,) int64)"""
+    values, missing = view.values, view.values == MISSING  # (n, 61)
+    present = (~missing[:, [_LEFT, _UP, _BEFORE]]).to(torch.int64) * torch.tensor((1, 1, 2), device=values.device)  # (n, 3)
+    total = (values[:, [_LEFT, _UP, _BEFORE]] * present).sum(1)
+    reference = torch.div(total, present.sum(1).clamp(min=1), rounding_mode="floor")  # (n,)
+    difference = torch.where(missing, 0, values - reference[:, None].to(torch.int32))  # (n, 61)
+    here = view.base[:, :1]
+    towards = torch.where(view.base == MISSING, 0, here - view.base)  # (n, 4): what the planes say the neighbours lack
+    towards[:, 0] = view.base[:, 0] - reference
+    activity = torch.where(_near(values.device), difference.abs(), 0).sum(1)  # (n,)
+    age = (~missing[:, _BEFORE]).to(torch.int64) + ~missing[:, _BEFORE_THAT]
+    regime = 2 * age + ~missing[:, _BELOW]
+    inputs = torch.cat((difference, towards), 1).to(torch.float64)  # (n, 65)
+    return reference.to(torch.float64), inputs, regime * _REGIME_STEP + activity
+
+
+def _near(device: torch.device) -> torch.Tensor:
+    return torch.tensor([max(abs(dy), abs(dx)) <= 1 for _, _, dy, dx in NEIGHBOURS], device=device)
+
+
+def _context(view: View) -> torch.Tensor:
+    """(n,) which table: the errors around, in sixths of an octave; the first phase apart, which has fewer of them."""
+    weights = torch.tensor(_ERROR_WEIGHTS, device=view.errors.device)
+    energy = (view.errors * weights).sum(1)  # (n,) below 2^24
+    count = CONTEXTS // 2
+    edges = torch.tensor([(_OCTAVE[i % 6] << i // 6) // 256 for i in range(count - 1)], device=energy.device)
+    first = view.values[:, _BEFORE] == MISSING
+    return torch.bucketize(energy, edges, right=True) + count * first
+
+
+def fit(surroundings: Surroundings, seed: int = 0, samples: int = 400_000) -> Linear:
+    """Fit to a filled volume. Any weights decode; these are the least squares ones, iterated towards least absolute error."""
+    times, slices, rows, width = surroundings.shape
+    generator = torch.Generator().manual_seed(seed)
+    edges: list[int] = []
+    columns: list[torch.Tensor] = []
+    for regime in range(_REGIMES):
+        age, above = divmod(regime, 2)
+        if times <= age or slices <= above:
+            continue
+        region = range(age, times if age == 2 else age + 1), range(above, slices if above else 1)
+        voxels = len(region[0]) * len(region[1]) * rows * width
+        wanted = min(voxels, samples if regime == _REGIMES - 1 else samples // 4)
+        chosen = surroundings.sample(region, wanted, generator)
+        reference, inputs, key = _features(surroundings.view(chosen))
+        target = surroundings.at(chosen).to(torch.float64) - reference
+        classes = max(1, min(MAX_CLASSES, voxels // 20_000))
+        order = torch.argsort(key)
+        for quantile in range(classes):
+            mine = order[wanted * quantile // classes : wanted * (quantile + 1) // classes]
+            edges.append(regime * _REGIME_STEP if quantile == 0 else int(key[mine[0]]))
+            columns.append(_least_squares(inputs[mine], target[mine], (key[mine] % _REGIME_STEP).to(torch.float64)))
+    weights = torch.stack(columns, 1) * (1 << _FRACTION)
+    return Linear(np.array(edges, np.int64), weights.round().clamp(-32768, 32767).cpu().numpy().astype(np.int16))
+
+
+def _least_squares(inputs: torch.Tensor, target: torch.Tensor, activity: torch.Tensor) -> torch.Tensor:
+    """(n, i), (n,), (n,) -> (i,)"""
+    weight = 1 / (activity + 2)
+    size = inputs.shape[1]
+    solution = torch.zeros(size, dtype=torch.float64, device=inputs.device)
+    for _ in range(4):
+        weighted = inputs * weight[:, None]
+        normal = weighted.T @ inputs
+        ridge = 1e-5 * float(normal.diagonal().mean()) + 1e-6
+        normal += ridge * torch.eye(size, dtype=torch.float64, device=inputs.device)
+        solution = torch.linalg.solve(normal, weighted.T @ target)
+        weight = 1 / ((target - inputs @ solution).abs() + 0.05 * activity + 0.5)
+    return solution

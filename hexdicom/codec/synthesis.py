@@ -1,0 +1,182 @@
+"""The six planes as a decoder sees them: integers in, integers out, the same on every machine. Specified in docs/format.md.
+
+Integers are carried in doubles: every intermediate value stays below 2^53, so each step is exact in any order, on CPU and GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hexdicom.codec import logistic, planes, symbols
+from hexdicom.codec.planes import AXES, PLANES, STEP, SixPlanes, Size, interpolation
+from hexdicom.codec.reader import Reader
+from hexdicom.errors import BitstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+UNIT = 12  # bits behind the point of h, of the network's inputs and its first layer
+_LIMIT = 8 * STEP  # plane values lie in −8..8
+_WEIGHT_LIMIT = 1 << 16  # first layer: −16..16
+_OUTPUT_SHIFT = 20  # bits behind the point of the sum of the second layer
+_OUTPUT_LIMIT = 1 << 36
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """The parameters in a bitstream.
+
+    planes: six arrays (rows, columns, k) in 1/64. weight1 (k, m), bias1 (m,) in 1/4096. weight2 (m,) in 1/256 grey values,
+    bias2 in 2^-20 grey values. low, high: the ReLU of the second layer is the clamp to these stored values.
+    """
+
+    size: Size
+    planes: tuple[NDArray[np.int64], ...]
+    weight1: NDArray[np.int64]
+    bias1: NDArray[np.int64]
+    weight2: NDArray[np.int64]
+    bias2: int
+    low: int
+    high: int
+
+
+def rounded(model: SixPlanes, low: int, high: int) -> Rounded:
+    """Round a fitted model. low, high: least and greatest stored value of the series."""
+    gain = (high - low) / 100
+
+    def integers(tensor: torch.Tensor, scale: float, limit: int) -> NDArray[np.int64]:
+        return np.rint(np.clip(tensor.detach().cpu().double().numpy() * scale, -limit, limit)).astype(np.int64)
+
+    one = 1 << UNIT
+    return Rounded(
+        model.size,
+        tuple(integers(plane, STEP, _LIMIT) for plane in model.planes),
+        integers(model.weight1, one, _WEIGHT_LIMIT),
+        integers(model.bias1, one, 1 << 20),
+        integers(model.weight2, 256 * gain, 1 << 24),
+        int(integers(model.bias2 * gain + low, 1 << _OUTPUT_SHIFT, _OUTPUT_LIMIT)[0]),
+        low,
+        high,
+    )
+
+
+def evaluate(
+    model: Rounded, shape: tuple[int, int, int, int], device: torch.device, times: Sequence[int] | None = None
+) -> NDArray[np.int32]:
+    """-> (len(times) or T, Z, Y, X) stored values. Any frame costs the same: nothing before it is needed."""
+    frames = list(_frames(model, shape, device, range(shape[0]) if times is None else times))
+    return np.stack(frames)
+
+
+def _frames(
+    model: Rounded, shape: tuple[int, int, int, int], device: torch.device, times: Sequence[int]
+) -> Iterator[NDArray[np.int32]]:
+    def tensor(array: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(array).to(device, torch.float64)
+
+    full = []
+    for name, plane in zip(PLANES, model.planes, strict=True):
+        rows, columns = (tensor(interpolation(shape[a], model.size.nodes[a])) for a in (AXES.index(name[0]), AXES.index(name[1])))
+        upsampled = torch.einsum("ai,ijk->ajk", rows, tensor(plane))
+        full.append(_shift(torch.einsum("bj,ajk->abk", columns, upsampled), 6 + 16 - UNIT))  # (a, b, k) in 1/4096
+    yx, zx, zy, tx, ty, tz = full
+    weight1, bias1 = tensor(model.weight1), tensor(model.bias1) * (1 << UNIT)
+    weight2 = tensor(model.weight2)
+    coarse, fine = (table.to(device) for table in _exponentials())
+    for t in times:
+        frame = np.empty(shape[1:], np.int32)
+        for z in range(shape[1]):
+            along_x = _shift(zx[z] * tx[t], UNIT)  # (X, k)
+            along_y = _shift(_shift(zy[z] * ty[t], UNIT) * tz[t, z], UNIT)  # (Y, k)
+            h = _shift(_shift(yx * along_x[None], UNIT) * along_y[:, None], UNIT)  # (Y, X, k), eq. 1
+            exponent = _shift(h @ weight1 + bias1, UNIT).clamp(-(8 << UNIT), (8 << UNIT) - 1).to(torch.int64) + (8 << UNIT)
+            hidden = coarse[exponent >> 6] * fine[exponent & 63] >> 16  # (Y, X, m) in 1/4096
+            grey = _shift(hidden.to(torch.float64) @ weight2 + model.bias2, _OUTPUT_SHIFT)  # (Y, X)
+            frame[z] = grey.clamp(model.low, model.high).to(torch.int32).cpu().numpy()
+        yield frame
+
+
+def _shift(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """Divide by 2^bits, to the nearest integer, halves up."""
+    return torch.floor(values * (1 / (1 << bits)) + 0.5)
+
+
+@cache
+def _exponentials() -> tuple[torch.Tensor, torch.Tensor]:
+    """exp over [−8, 8) in steps of 1/64, in 1/4096; and over [0, 1/64) in steps of 1/4096, in 1/65536. int64"""
+    with localcontext() as context:
+        context.prec = 40
+        coarse = [int((Decimal(i - 512) / 64).exp() * 4096) for i in range(1024)]
+        fine = [int((Decimal(i) / 4096).exp() * 65536) for i in range(64)]
+    return torch.tensor(coarse), torch.tensor(fine)
+
+
+def to_bytes(model: Rounded) -> bytes:
+    """The layer: sizes, network, then the entropy-coded planes."""
+    head = np.array([*model.size.nodes, model.size.channels, model.size.hidden], "<u2").tobytes()
+    network = np.concatenate((model.weight1.reshape(-1), model.bias1, model.weight2)).astype("<i4").tobytes()
+    tail = np.array([model.low, model.high], "<i4").tobytes() + np.array([model.bias2], "<i8").tobytes()
+    columns = _columns(model.size)
+    values = np.concatenate([np.moveaxis(plane, 2, 0).reshape(-1) for plane in model.planes])
+    context = np.repeat(np.arange(len(columns)), columns)
+    centre = np.array([np.median(part) for part in np.split(values, np.cumsum(columns)[:-1])]).astype(np.int64)
+    q = values - centre[context]
+    zero = np.zeros_like(q)
+    level, kind = symbols.best_tables([(q, zero, context)], len(columns))
+    writer = symbols.Writer()
+    writer.write(q, _plane_model(level, kind, centre, context))
+    tables = np.stack((level, kind)).astype(np.uint8).tobytes() + centre.astype("<i2").tobytes()
+    return head + tail + network + tables + writer.finish()
+
+
+def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Rounded:
+    """Parse a layer of a (T, Z, Y, X) series. Raises BitstreamError."""
+    reader = Reader(layer, "planes layer")
+    t, z, y, x, channels, hidden = reader.fields("6H")
+    nodes = (t, z, y, x)
+    if not all(1 <= n <= most for n, most in zip(nodes, shape, strict=True)) or not (1 <= channels <= 64 and 1 <= hidden <= 64):
+        raise BitstreamError(f"The planes layer claims {nodes} nodes and {channels} channels, which the format does not allow.")
+    size = planes.Size(nodes, channels, hidden)
+    low, high = reader.fields("2i")
+    (bias2,) = reader.fields("q")
+    weight1, bias1, weight2 = (reader.array("<i4", n).astype(np.int64) for n in (channels * hidden, hidden, hidden))
+    if not (-32768 <= low <= high <= 65535 and abs(bias2) <= _OUTPUT_LIMIT and np.abs(weight1).max() <= _WEIGHT_LIMIT):
+        raise BitstreamError("The planes layer holds parameters out of range.")
+    if np.abs(bias1).max() > 1 << 20 or np.abs(weight2).max() > 1 << 24:
+        raise BitstreamError("The planes layer holds parameters out of range.")
+    columns = _columns(size)
+    level, kind = (reader.array("u1", len(columns)).astype(np.int64) for _ in range(2))
+    centre = reader.array("<i2", len(columns)).astype(np.int64)
+    if level.max() > logistic.TOP_LEVEL or kind.max() >= logistic.SHAPES or np.abs(centre).max() > _LIMIT:
+        raise BitstreamError("The planes layer names a probability table that does not exist.")
+    context = np.repeat(np.arange(len(columns)), columns)
+    source = symbols.Source(reader.rest(), len(context))
+    values = source.read(_plane_model(level, kind, centre, context)) + centre[context]
+    source.end()
+    arrays, position = [], 0
+    for name in PLANES:
+        rows, width = size.plane(name)
+        count = rows * width * channels
+        arrays.append(np.moveaxis(values[position : position + count].reshape(channels, rows, width), 0, 2))
+        position += count
+    return Rounded(size, tuple(arrays), weight1.reshape(channels, hidden), bias1, weight2, bias2, low, high)
+
+
+def _columns(size: Size) -> list[int]:
+    """How many values each channel of each plane has, in coding order."""
+    return [rows * columns for rows, columns in map(size.plane, PLANES) for _ in range(size.channels)]
+
+
+def _plane_model(
+    level: NDArray[np.int64], kind: NDArray[np.int64], centre: NDArray[np.int64], context: NDArray[np.int64]
+) -> symbols.Model:
+    middle = centre[context]
+    return symbols.Model(level[context], kind[context], np.zeros_like(middle), -_LIMIT - middle, _LIMIT - middle)
