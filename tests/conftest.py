@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as hexdicom_services does, before torch is loaded
+
 from hexdicom import pipeline
 from hexdicom.codec import Encoded, EncodeReport, Info, LayerSize, Profile
 from hexdicom.errors import BitstreamError

@@ -30,9 +30,9 @@ _INPUTS = len(NEIGHBOURS) + len(BASE_NEIGHBOURS)
 _OCTAVE = (1024, 1149, 1290, 1448, 1625, 1825)  # 1024 · 2^(i/6)
 _ERROR_WEIGHTS = (2, 2, 2, *(1,) * 10)
 
-_LEFT, _UP, _BEFORE, _BEFORE_THAT, _BELOW = (
-    NEIGHBOURS.index(offset) for offset in (causal.LEFT, causal.UP, causal.BEFORE, causal.BEFORE_THAT, causal.BELOW)
-)
+_BEFORE, _BEFORE_THAT, _BELOW = map(NEIGHBOURS.index, (causal.BEFORE, causal.BEFORE_THAT, causal.BELOW))
+_REFERENCE = [NEIGHBOURS.index(offset) for offset in (causal.LEFT, causal.UP, causal.BEFORE)]
+_NEAR = [i for i, (_, _, dy, dx) in enumerate(NEIGHBOURS) if max(abs(dy), abs(dx)) <= 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Linear:
     weights: NDArray[np.int16]
 
     def on(self, device: torch.device) -> Predictor:
-        return Predictor(torch.from_numpy(self.edges).to(device), torch.from_numpy(self.weights.astype(np.float64)).to(device))
+        return Predictor(torch.from_numpy(self.edges).to(device), torch.from_numpy(self.weights.T.astype(np.float64)).to(device))
 
     def to_bytes(self) -> bytes:
         count = np.array([len(self.edges)], "<u2").tobytes()
@@ -69,46 +69,43 @@ class Predictor:
     """A linear predictor on its device."""
 
     edges: torch.Tensor
-    weights: torch.Tensor
+    weights: torch.Tensor  # (c, _INPUTS)
 
     def predict(self, view: View, low: int, high: int) -> tuple[torch.Tensor, torch.Tensor]:
         """-> (mean in sixteenths, context), each (n,) int64. low, high: bounds of the stored values."""
-        reference, inputs, key = _features(view)  # (n,), (n, 65), (n,)
+        reference, inputs, key = _features(view)  # (n,), (65, n), (n,)
         column = (torch.bucketize(key, self.edges, right=True) - 1).clamp(min=0)  # (n,)
-        change = (inputs @ self.weights).gather(1, column[:, None])[:, 0]  # (n,) in 1/4096
+        change = (self.weights @ inputs).gather(0, column[None])[0]  # (n,) in 1/4096
         mean = torch.floor((reference * (1 << _FRACTION) + change + 128) / 256).to(torch.int64)
         return mean.clamp(16 * low, 16 * high), _context(view)
 
 
 def _features(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """-> (reference (n,) float64, inputs (n, 65) float64, class key (n,) int64)"""
-    values, missing = view.values, view.values == MISSING  # (n, 61)
-    present = (~missing[:, [_LEFT, _UP, _BEFORE]]).to(torch.int64) * torch.tensor((1, 1, 2), device=values.device)  # (n, 3)
-    total = (values[:, [_LEFT, _UP, _BEFORE]] * present).sum(1)
-    reference = torch.div(total, present.sum(1).clamp(min=1), rounding_mode="floor")  # (n,)
-    difference = torch.where(missing, 0, values - reference[:, None].to(torch.int32))  # (n, 61)
-    here = view.base[:, :1]
-    towards = torch.where(view.base == MISSING, 0, here - view.base)  # (n, 4): what the planes say the neighbours lack
-    towards[:, 0] = view.base[:, 0] - reference
-    activity = torch.where(_near(values.device), difference.abs(), 0).sum(1)  # (n,)
-    age = (~missing[:, _BEFORE]).to(torch.int64) + ~missing[:, _BEFORE_THAT]
-    regime = 2 * age + ~missing[:, _BELOW]
-    inputs = torch.cat((difference, towards), 1).to(torch.float64)  # (n, 65)
+    """-> (reference (n,) float64, inputs (65, n) float64, class key (n,) int64)"""
+    values, missing = view.values, view.values == MISSING  # (61, n)
+    near = values[_REFERENCE], ~missing[_REFERENCE]  # (3, n) left, up, before
+    share = near[1] * torch.tensor([[1], [1], [2]], dtype=torch.int32, device=values.device)  # (3, n)
+    total = (near[0] * share).sum(0, dtype=torch.int32)
+    reference = torch.div(total, share.sum(0, dtype=torch.int32).clamp(min=1), rounding_mode="floor")  # (n,)
+    difference = torch.where(missing, 0, values - reference)  # (61, n)
+    # what the planes say that the neighbours lack, and how far the planes are from the reference
+    towards = torch.where(view.base == MISSING, 0, view.base[:1] - view.base)  # (4, n)
+    towards[0] = view.base[0] - reference
+    activity = difference[_NEAR].abs().sum(0, dtype=torch.int64)  # (n,)
+    age = near[1][2].to(torch.int64) + ~missing[_BEFORE_THAT]
+    regime = 2 * age + ~missing[_BELOW]
+    inputs = torch.cat((difference, towards)).to(torch.float64)  # (65, n)
     return reference.to(torch.float64), inputs, regime * _REGIME_STEP + activity
-
-
-def _near(device: torch.device) -> torch.Tensor:
-    return torch.tensor([max(abs(dy), abs(dx)) <= 1 for _, _, dy, dx in NEIGHBOURS], device=device)
 
 
 def _context(view: View) -> torch.Tensor:
     """(n,) which table: the errors around, in sixths of an octave; the first phase apart, which has fewer of them."""
-    weights = torch.tensor(_ERROR_WEIGHTS, device=view.errors.device)
-    energy = (view.errors * weights).sum(1)  # (n,) below 2^24
+    weights = torch.tensor(_ERROR_WEIGHTS, dtype=torch.int32, device=view.errors.device)
+    energy = (view.errors * weights[:, None]).sum(0, dtype=torch.int32)  # (n,) below 2^24
     count = CONTEXTS // 2
-    edges = torch.tensor([(_OCTAVE[i % 6] << i // 6) // 256 for i in range(count - 1)], device=energy.device)
-    first = view.values[:, _BEFORE] == MISSING
-    return torch.bucketize(energy, edges, right=True) + count * first
+    edges = [(_OCTAVE[i % 6] << i // 6) // 256 for i in range(count - 1)]
+    first = view.values[_BEFORE] == MISSING
+    return torch.bucketize(energy, torch.tensor(edges, dtype=torch.int32, device=energy.device), right=True) + count * first
 
 
 def fit(surroundings: Surroundings, seed: int = 0, samples: int = 400_000) -> Linear:
@@ -132,21 +129,21 @@ def fit(surroundings: Surroundings, seed: int = 0, samples: int = 400_000) -> Li
         for quantile in range(classes):
             mine = order[wanted * quantile // classes : wanted * (quantile + 1) // classes]
             edges.append(regime * _REGIME_STEP if quantile == 0 else int(key[mine[0]]))
-            columns.append(_least_squares(inputs[mine], target[mine], (key[mine] % _REGIME_STEP).to(torch.float64)))
+            columns.append(_least_squares(inputs[:, mine], target[mine], (key[mine] % _REGIME_STEP).to(torch.float64)))
     weights = torch.stack(columns, 1) * (1 << _FRACTION)
     return Linear(np.array(edges, np.int64), weights.round().clamp(-32768, 32767).cpu().numpy().astype(np.int16))
 
 
 def _least_squares(inputs: torch.Tensor, target: torch.Tensor, activity: torch.Tensor) -> torch.Tensor:
-    """(n, i), (n,), (n,) -> (i,)"""
+    """(i, n), (n,), (n,) -> (i,)"""
     weight = 1 / (activity + 2)
-    size = inputs.shape[1]
+    size = inputs.shape[0]
     solution = torch.zeros(size, dtype=torch.float64, device=inputs.device)
     for _ in range(4):
-        weighted = inputs * weight[:, None]
-        normal = weighted.T @ inputs
+        weighted = inputs * weight
+        normal = weighted @ inputs.T
         ridge = 1e-5 * float(normal.diagonal().mean()) + 1e-6
         normal += ridge * torch.eye(size, dtype=torch.float64, device=inputs.device)
-        solution = torch.linalg.solve(normal, weighted.T @ target)
-        weight = 1 / ((target - inputs @ solution).abs() + 0.05 * activity + 0.5)
+        solution = torch.linalg.solve(normal, weighted @ target)
+        weight = 1 / ((target - solution @ inputs).abs() + 0.05 * activity + 0.5)
     return solution
