@@ -87,7 +87,7 @@ def build(
 ) -> Iterator[ArchiveFile]:
     """The parts of an archive, in order. template: the header of a source, for patient and study.
 
-    references: (SOP Class UID, SOP Instance UID) of every source; all of them are listed in part 1, none in later ones.
+    references: (SOP Class UID, SOP Instance UID) of every source, listed in every part.
     """
     source = read_template(template)
     digest = hashlib.sha256(manifest)
@@ -95,7 +95,7 @@ def build(
     count = max(1, -(-len(payload) // largest_part))
     for number in range(1, count + 1):
         uid = archive_instance_uid(source_series_uid, payload_sha256, digest.hexdigest(), number)
-        ds = archive_data_set(source, references if number == 1 else (), uid, number, now)
+        ds = archive_data_set(source, references, uid, number, now)
         piece = payload[(number - 1) * largest_part : number * largest_part]
         own = (manifest, headers) if number == 1 else (b"", b"")
         values: dict[Element, int | bytes] = {

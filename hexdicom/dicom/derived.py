@@ -32,6 +32,7 @@ METHOD: Final = "HEXCINE_1"
 """Lossy Image Compression Method: our own defined term, stated in docs/conformance.md."""
 
 _SHORT_TEXT: Final = 1024
+_WORDS: Final = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def derive(source: bytes, loss: Loss) -> bytes:
         values = _pixels(ds, big=syntax == EXPLICIT_VR_BIG_ENDIAN)
         if syntax == EXPLICIT_VR_BIG_ENDIAN:  # retired: nothing new is written in it
             syntax = EXPLICIT_VR_LITTLE_ENDIAN
-            ds.PixelData = values.astype(values.dtype.newbyteorder("<")).tobytes() + b"\0" * (values.nbytes % 2)
+            _turn(ds)
         _mark(ds, loss, values)
         ds.file_meta = file_meta(text(ds, "SOPClassUID"), text(ds, "SOPInstanceUID"), syntax)
         out = Dataset()
@@ -143,6 +144,14 @@ def _pixels(ds: Dataset, *, big: bool) -> NDArray[Any]:
     if count * size > len(data):
         raise ArchiveError("A header in the archive does not fit its pixels.")
     return np.frombuffer(data, f"{'>' if big else '<'}{kind}{size}", count)
+
+
+def _turn(ds: Dataset) -> None:
+    """From big to little endian; pydicom turns numbers as soon as it decodes an element, but no words in byte strings."""
+    for element in ds.iterall():
+        size = _WORDS.get(element.VR, 1)
+        if size > 1 and element.value and len(element.value) % size == 0:
+            element.value = np.frombuffer(element.value, f">u{size}").astype(f"<u{size}").tobytes()
 
 
 def _renew_extremes(ds: Dataset, loss: Loss, values: NDArray[Any]) -> None:

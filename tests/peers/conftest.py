@@ -144,6 +144,15 @@ def storescp(tmp_path: Path) -> Iterator[RunningPeer]:
 
 
 @pytest.fixture
+def implicit_storescp(tmp_path: Path) -> Iterator[RunningPeer]:
+    """DCMTK storescp that takes nothing but Implicit VR Little Endian, so private elements lose their VR on the way."""
+    folder, number = tmp_path / "implicit", port()
+    folder.mkdir()
+    with running([tool("storescp"), "--aetitle", "IMPLICIT", "+xi", "-od", folder, str(number)], number, tmp_path / "implicit.log"):
+        yield RunningPeer(Peer("IMPLICIT", "127.0.0.1", number), folder)
+
+
+@pytest.fixture
 def dcmqrscp(tmp_path: Path) -> Iterator[RunningPeer]:
     """DCMTK dcmqrscp: a small archive with C-STORE, C-FIND, C-GET and C-MOVE."""
     folder, number, destination = tmp_path / "dcmqrscp", port(), port()

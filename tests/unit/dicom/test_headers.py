@@ -39,7 +39,9 @@ def test_headers_that_have_nothing_in_common_come_back(series: Any) -> None:
     files = [
         series.part10(series.image(series.noise((4, 4)), 1, PatientName="A^B"), series.syntaxes[0]),
         series.part10(series.enhanced(series.noise((2, 2, 4, 4)), 2), series.syntaxes[1]),
-        series.part10(series.image(series.noise((4, 4)), 3, SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎"), series.syntaxes[2]),
+        series.part10(
+            series.image(series.noise((4, 4)), 3, SpecificCharacterSet="ISO_IR 192", PatientName="山田^太郎"), series.syntaxes[2]
+        ),
     ]
     check([split(file) for file in files])
 
