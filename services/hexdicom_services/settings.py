@@ -86,9 +86,7 @@ class ForwardSection(_Section):
     """PACS that also get what is archived. Everything is fetched back and compared."""
 
     targets: tuple[str, ...] = Field((), description="Names from [peers].")
-    read_back: Literal["get", "move", "off"] = Field(
-        "get", description="How to fetch back: C-GET, or C-MOVE to this node; off proves nothing."
-    )
+    read_back: Literal["get", "off"] = Field("get", description="Fetch back by C-GET and compare; off proves nothing.")
     retry_delay: float = Field(60.0, ge=0.1, description="Seconds before a PACS that is away is tried again.")
     max_delay: float = Field(900.0, ge=0.1, description="The delay doubles up to this.")
 

@@ -16,6 +16,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexdicom.durable import sync_folder
 from hexdicom.errors import StoreError
 from hexdicom_services.part10 import read_head
 
@@ -105,15 +106,6 @@ class Spool:
             folder.mkdir(exist_ok=True)
             sync_folder(self._received)
             self._folders.add(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _name(uid: str, length: int) -> str:

@@ -55,12 +55,8 @@ def move_job(connection: Connection, job_id: int, to: str, at: float, worker: st
     return True
 
 
-def record(
-    connection: Connection, name: str, at: float, *, series_instance_uid: str = "", job_id: int = 0, **detail: Any
-) -> None:
+def record(connection: Connection, name: str, at: float, *, series_instance_uid: str = "", job_id: int = 0, **detail: Any) -> None:
     """Appends an event."""
     connection.execute(
-        insert(event).values(
-            name=name, at=at, series_instance_uid=series_instance_uid, job_id=job_id, detail=detail or None
-        )
+        insert(event).values(name=name, at=at, series_instance_uid=series_instance_uid, job_id=job_id, detail=detail or None)
     )

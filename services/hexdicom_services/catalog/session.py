@@ -6,13 +6,13 @@ takes its lock at the start (BEGIN IMMEDIATE), so that none fails half way for w
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from hexdicom.durable import sync_folder
 from hexdicom.errors import ConfigError, StoreError
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
 
@@ -64,11 +64,13 @@ def open_catalog(file: Path) -> Catalog:
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     catalog = Catalog(engine)
-    with catalog.write() as connection:
-        _check_schema(connection, file)
-    if fresh:
+    if fresh or not _has_schema(catalog, file):
+        with catalog.write() as connection:
+            if not inspect(connection).has_table("meta"):  # another process may have been faster
+                metadata.create_all(connection)
+                connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
         file.chmod(0o600)  # it names patients
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     return catalog
 
 
@@ -83,22 +85,15 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _check_schema(connection: Connection, file: Path) -> None:
-    if not inspect(connection).has_table("meta"):
-        metadata.create_all(connection)
-        connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
-        return
-    found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
+def _has_schema(catalog: Catalog, file: Path) -> bool:
+    """Whether the tables are there. Raises ConfigError where they are those of another version."""
+    with catalog.read() as connection:
+        if not inspect(connection).has_table("meta"):
+            return False
+        found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
     if found != str(SCHEMA_VERSION):
         raise ConfigError(
             f"The catalog {file} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
             hint="Use the hexdicom that wrote it, or a later one.",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return True

@@ -76,9 +76,7 @@ class Desk:
             received_at=self._clock(),
             calling_ae_title=delivery.calling_ae_title,
         )
-        head = file_head(
-            delivery.sop_class_uid, delivery.sop_instance_uid, delivery.transfer_syntax_uid, delivery.calling_ae_title
-        )
+        head = file_head(delivery.sop_class_uid, delivery.sop_instance_uid, delivery.transfer_syntax_uid, delivery.calling_ae_title)
         self._spool.write(path, head, delivery.data)
         answer: Future[instances.Outcome] = Future()
         self._waiting.put((received, answer))

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from hexdicom.errors import ConfigError
+from hexdicom.errors import ConfigError, HexdicomError
 from hexdicom_services import child
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.scp.desk import Desk
@@ -107,7 +107,11 @@ def _on_rejected(event: Event) -> None:
 def main() -> None:
     """The receiver process."""
     settings, stop = child.begin()
-    receiver = Receiver(settings)
+    try:
+        receiver = Receiver(settings)
+    except HexdicomError as error:
+        child.tell_parent(error=error.message, hint=error.hint)
+        return
     child.tell_parent(port=receiver.port)
     stop.wait()
     receiver.close()

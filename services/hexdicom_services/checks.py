@@ -1,0 +1,122 @@
+"""Whether a node could run with these settings: tried out, and said in one line each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hexdicom.errors import HexdicomError, NotFound
+from hexdicom_services import scu
+from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.shipped import load_profile
+from hexdicom_services.status import status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hexdicom_services.settings import Settings
+
+_GPU_PROBE = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else '')"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing that was tried. ok None: not needed, said for information."""
+
+    name: str
+    ok: bool | None
+    message: str
+
+
+def check(settings: Settings) -> list[CheckResult]:
+    """Everything that a node needs. Never raises for what it finds."""
+    checks: list[tuple[str, Callable[[], tuple[bool | None, str]]]] = [
+        ("state folder", partial(_writable, settings.state)),
+        ("store folder", partial(_writable, settings.store)),
+        ("disk", partial(_disk, settings)),
+        ("catalog", partial(_catalog, settings)),
+        ("port", partial(_port, settings)),
+        ("profile", partial(_profile, settings)),
+        ("device", partial(_device, settings)),
+    ]
+    checks += [(f"peer {name}", partial(_peer, settings, name)) for name in settings.peers]
+    return [_tried(name, attempt) for name, attempt in checks]
+
+
+def _tried(name: str, attempt: Callable[[], tuple[bool | None, str]]) -> CheckResult:
+    try:
+        ok, message = attempt()
+    except HexdicomError as error:
+        ok, message = False, str(error)
+    except OSError as error:
+        ok, message = False, f"{error.strerror}."
+    return CheckResult(name, ok, message)
+
+
+def _writable(folder: Path) -> tuple[bool, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".hexdicom-check"
+    try:
+        probe.write_bytes(b"x")
+    finally:
+        probe.unlink(missing_ok=True)
+    return True, f"{folder} can be written."
+
+
+def _disk(settings: Settings) -> tuple[bool, str]:
+    free, reserve = shutil.disk_usage(settings.state).free >> 20, settings.receiver.disk_reserve_mb
+    return free > reserve, f"{free} MiB free, {reserve} MiB reserved."
+
+
+def _catalog(settings: Settings) -> tuple[bool, str]:
+    open_catalog(settings.catalog).close()
+    return True, f"{settings.catalog} opens."
+
+
+def _port(settings: Settings) -> tuple[bool | None, str]:
+    node = settings.node
+    try:
+        now = status(settings)
+        if now.running:
+            return None, f"A node is running, process {now.pid}, port {now.port}."
+    except NotFound:
+        pass
+    family = socket.AF_INET6 if ":" in node.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((node.host, node.port))
+        except OSError as error:
+            hint = " Ports below 1024 need a privilege." if 0 < node.port < 1024 and os.geteuid() else ""
+            return False, f"{node.host} port {node.port}: {error.strerror}.{hint}"
+    return True, f"{node.host} port {node.port or 'of its own choice'} is free."
+
+
+def _profile(settings: Settings) -> tuple[bool, str]:
+    profile = load_profile(settings.archive.profile)
+    return True, f"{profile.name} ({profile.kind})."
+
+
+def _device(settings: Settings) -> tuple[bool | None, str]:
+    """In a process of its own: torch takes seconds and memory, and a broken driver must not end this one."""
+    if settings.worker.device == "cpu":
+        return None, "The CPU, as configured."
+    probe = subprocess.run([sys.executable, "-c", _GPU_PROBE], capture_output=True, text=True, timeout=120, check=False)
+    gpu = probe.stdout.strip()
+    if gpu:
+        return True, f"{gpu}."
+    if settings.worker.device == "cuda":
+        return False, "There is no CUDA device; set device in [worker] to auto or cpu."
+    return None, "No CUDA device: the CPU encodes, slower and with the same result."
+
+
+def _peer(settings: Settings, name: str) -> tuple[bool, str]:
+    peer = settings.peer(name)
+    return True, f"{peer} answers in {scu.echo(peer) * 1000:.0f} ms."

@@ -1,0 +1,70 @@
+"""Bringing what is archived of a series to a PACS, and proving that it is there unchanged."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexdicom_services.catalog import holdings
+from hexdicom_services.logs import short
+from hexdicom_services.stores import pacs
+from hexdicom_services.stores.folder import FolderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hexdicom.codec.interface import Progress
+    from hexdicom_services.catalog.ledger import Job
+    from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callable[[], float], progress: Progress) -> str:
+    """Sends what the target has not yet; returns what it refused or changed, in words, "" where nothing.
+
+    Raises PeerError where the target is away: then everything is tried again later, and what is proved is not sent again.
+    """
+    peer, store = settings.peer(job.target), FolderStore(settings.store)
+    with catalog.read() as connection:
+        rows = holdings.undelivered(connection, job.series_instance_uid, job.target)
+    files = [file for _, file in rows]
+    if not files:
+        return ""
+    progress("send", 0.0)
+    problems = pacs.send(peer, store, files)
+    _note(catalog, job, rows, clock(), problems, "SENT")
+    if settings.forward.read_back == "get":
+        progress("read back", 0.5)
+        sent = [file for file in files if file.sop_instance_uid not in problems]
+        with tempfile.TemporaryDirectory(prefix="returned-", dir=settings.state) as folder:
+            returned = pacs.fetch_back(peer, sent, Path(folder)) if sent else {}
+            for file in sent:
+                back = returned.get(file.sop_instance_uid)
+                change = pacs.changed(store.path(file.key), back) if back else "it did not come back"
+                if change:
+                    problems[file.sop_instance_uid] = change
+        _note(catalog, job, rows, clock(), problems, "VERIFIED")
+    if problems:
+        uid, reason = next(iter(problems.items()))
+        return f"{len(problems)} of {len(files)} objects are not safe at {job.target}; {uid}: {reason}"
+    extra = {"event": "forward.verified", "series": short(job.series_instance_uid), "target": job.target}
+    log.info("%d objects are at %s", len(files), job.target, extra=extra)
+    return ""
+
+
+def _note(
+    catalog: Catalog,
+    job: Job,
+    rows: list[tuple[int, holdings.Holding]],
+    now: float,
+    problems: dict[str, str],
+    state: str,
+) -> None:
+    with catalog.write() as connection:
+        for stored_id, file in rows:
+            problem = problems.get(file.sop_instance_uid, "")
+            holdings.delivered(connection, stored_id, job.target, "FAILED" if problem else state, now, problem)
