@@ -245,6 +245,7 @@ def _instance(
     ds.SeriesNumber = 7
     ds.AcquisitionNumber = 1
     ds.InstanceNumber = z * phases + t + 1
+    ds.ImagesInAcquisition = slices * phases
     _place(ds, z, slices, *values.shape)
     ds.FrameOfReferenceUID = uid_from("hexdicom phantom", identity, "frame of reference")
     ds.PositionReferenceIndicator = ""

@@ -56,13 +56,13 @@ def two_phases(stack: Values) -> tuple[int, int]:
     return 0, int(distance.argmax())
 
 
-def comparison(original: Values, preview: Values, *, title: str, phases: tuple[int, int], names: Sequence[str]) -> Image.Image:
-    """Two phases below each other, each as original, preview and signed difference with its scale.
+def comparison(original: Values, preview: Values, *, title: str, names: Sequence[str]) -> Image.Image:
+    """Phases below each other, each as original, preview and signed difference with its scale.
 
-    original, preview: (T, Y, X) stored values of one slice. names: one label per chosen phase.
+    original, preview: (P, Y, X) stored values of one slice in P phases. names: their labels.
     """
     window = Window.of(original)
-    chosen = [(original[t].astype(np.float64), preview[t].astype(np.float64)) for t in phases]
+    chosen = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(original, preview, strict=True)]
     reach = max(1.0, float(np.percentile(np.abs([a - b for a, b in chosen]), 99.8)))
     height, width = original.shape[1:]
     zoom = PANEL / max(height, width)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[Any]
 _MARK: Final = b"HXDTRAIL"
+_NIFTI_2: Final = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
 _TAIL: Final = struct.Struct("<II8s")  # length of the compressed trailer, its CRC-32, mark
 _LIMIT: Final = 1 << 26  # bytes of a NIfTI header with its extensions
 _ENDINGS: Final = (".npy", ".nii", ".nii.gz")
@@ -111,12 +112,15 @@ def detach(content: bytes) -> tuple[bytes, Trailer | None]:
 
 
 def _read_nifti(data: bytes, name: str) -> tuple[CineVolume, Trailer]:
-    single = nibabel.Nifti2Image if data[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nibabel.Nifti1Image
+    kind: Any = nibabel.Nifti2Header if data[:4] in _NIFTI_2 else nibabel.Nifti1Header
     try:
-        header: Any = single.from_bytes(data).header
-    except nibabel.filebasedimages.ImageFileError as error:
-        raise VolumeError(f"{name} is not a NIfTI file of one part: {error}.") from error
-    shape, offset, dtype = header.get_data_shape(), int(header.get_data_offset()), header.get_data_dtype()
+        header = kind.from_fileobj(io.BytesIO(data))
+        shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    except (nibabel.spatialimages.HeaderDataError, nibabel.wrapstruct.WrapStructError) as error:
+        raise VolumeError(f"{name} is not a NIfTI file: {error}.") from error
+    offset = int(header["vox_offset"])
+    if header["magic"].item()[:2] != b"n+" or offset < header.sizeof_hdr:
+        raise VolumeError(f"{name} is not a NIfTI file with header and voxels in one.", hint="Convert the pair to .nii.")
     if len(shape) > 4 and set(shape[4:]) == {1}:
         shape = shape[:4]
     if not 3 <= len(shape) <= 4 or dtype.kind not in "iuf":

@@ -36,7 +36,7 @@ def encode(
     header and affine of the file are kept: decoding a lossless encoding gives the same voxels and header back.
     """
     profile = chosen_profile(profile_name, max_error, ratio, psnr)
-    from hexdicom.codec import encode as encode_volume  # type: ignore[attr-defined]  # imports torch
+    from hexdicom.codec import encode as encode_volume  # imports torch
     from hexdicom_services.cli import array_file
 
     volume, trailer = array_file.read(file)
@@ -62,7 +62,7 @@ def encode(
 @device_option
 def decode(file: Path, output: Path, device: str) -> None:
     """Decode FILE.hxd to an array."""
-    from hexdicom.codec import decode as decode_bitstream  # type: ignore[attr-defined]  # imports torch
+    from hexdicom.codec import decode as decode_bitstream  # imports torch
     from hexdicom_services.cli import array_file
 
     array_file.ending(output)

@@ -1,0 +1,150 @@
+"""`hexdicom node`: set up, check, run, look at and drain a node."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import platformdirs
+
+from hexdicom.errors import ConfigError
+from hexdicom_services import node as service
+from hexdicom_services import settings as configuration
+from hexdicom_services.cli.files import write_whole
+from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
+from hexdicom_services.cli.peers import config_option
+from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
+from hexdicom_services.settings import ArchiveSection, ForwardSection, NodeSection, Settings
+from hexdicom_services.toml import render_toml
+
+if TYPE_CHECKING:
+    from hexdicom_services.status import NodeStatus
+
+
+@click.group()
+def node() -> None:
+    """Set up, check and run a node."""
+
+
+@node.command()
+@config_option
+@click.option("--ae-title", "-aet", metavar="AET", help=f"AE title of the node.  [default: {OUR_AE_TITLE}]")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0 for all.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the DICOM services.  [default: 11112]")
+@click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Folder of spool and catalog.")
+@click.option("--archive", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the archive objects.")
+@click.option("--pacs", metavar="AET@HOST:PORT", help="A PACS that also gets what is archived.")
+@click.option("--force", is_flag=True, help="Overwrite a configuration that is there.")
+def init(
+    config: Path | None, ae_title: str | None, host: str | None, port: int | None, state_dir: Path | None,
+    archive: Path | None, pacs: str | None, force: bool,
+) -> None:  # fmt: skip
+    """Write a commented configuration.
+
+    Asks for what no option gives; away from a terminal it takes the defaults instead.
+    """
+    place = config or _default_place()
+    if place.exists() and not force:
+        raise ConfigError(f"{place} is there already.", hint="Edit it, or give --force to overwrite it.")
+    ae_title = check_ae_title(ae_title or _ask("AE title of the node", OUR_AE_TITLE))
+    host = host or _ask("Address to listen on (0.0.0.0 for all)", "127.0.0.1")
+    port = port if port is not None else int(_ask("Port", "11112", click.IntRange(0, 65535)))
+    state_dir = (state_dir or Path(_ask("Folder of spool and catalog", str(configuration.default_state_dir())))).resolve()
+    archive = (archive or Path(_ask("Folder of the archive objects", str(state_dir / "store")))).resolve()
+    pacs = pacs if pacs is not None else _ask("PACS that also gets them, AET@HOST:PORT (empty for none)", "")
+    made = Settings(
+        node=NodeSection(ae_title=ae_title, host=host, port=port, state_dir=state_dir),
+        archive=ArchiveSection(folder=archive),
+        forward=ForwardSection(targets=("pacs",) if pacs else ()),
+        peers={"pacs": str(Peer.parse(pacs))} if pacs else {},
+    )
+    write_whole(place, render_toml(made).encode())
+    screen().print(f"{place} written. Next: hexdicom node check --config {place}", soft_wrap=True)
+
+
+@node.command()
+@config_option
+@json_option
+def check(config: Path | None, as_json: bool) -> int:
+    """Prove a configuration: folders, disk, port, peers by C-ECHO, GPU."""
+    settings = configuration.load(config)
+    with messages().status("checking"):
+        results = service.check(settings)
+    good = all(result.ok is not False for result in results)
+    if as_json:
+        emit({"ok": good, "checks": [{"name": one.name, "ok": one.ok, "message": one.message} for one in results]})
+    else:
+        marks = {True: "ok", False: "FAILED", None: "-"}
+        rows = table("", "", "")
+        rows.show_header = False
+        for one in results:
+            rows.add_row(marks[one.ok], one.name, one.message)
+        screen().print(rows)
+    return 0 if good else ConfigError.exit_code
+
+
+@node.command()
+@config_option
+def run(config: Path | None) -> None:
+    """Run the node until Ctrl-C, SIGTERM or `hexdicom node drain`."""
+    service.run(configuration.load(config))
+
+
+@node.command()
+@config_option
+@json_option
+def status(config: Path | None, as_json: bool) -> None:
+    """Show what the node has received, archived and still has to do."""
+    now = service.status(configuration.load(config))
+    if as_json:
+        emit(now.to_json())
+        return
+    rows = table("", "")
+    rows.show_header = False
+    rows.add_row("node", f"{now.ae_title} on {now.host} port {now.port}" if now.running else "not running")
+    rows.add_row("received", f"{now.instances_received} instances, {size(now.bytes_received)}")
+    rows.add_row("archived", _archived(now))
+    rows.add_row("untouched", f"{now.passed_through} instances, {size(now.passed_through_bytes)}")
+    rows.add_row("series", _states(now.series))
+    rows.add_row("jobs", _states(now.jobs))
+    for target, states in now.deliveries.items():
+        rows.add_row(f"to {target}", _states(states))
+    for work in now.working:
+        doing = f"{work.step} {work.fraction:.0%}" if work.state == "RUNNING" else f"waits: {work.error}"
+        rows.add_row(work.kind, f"{work.series_instance_uid}: {doing}")
+    for failed in now.failures:
+        rows.add_row("failed", f"{failed.kind} of {failed.series_instance_uid}: {failed.reason}")
+    rows.add_row("disk", f"{size(now.disk_free)} free in {now.state_dir}")
+    screen().print(rows)
+
+
+@node.command()
+@config_option
+def drain(config: Path | None) -> None:
+    """Have the node refuse new work, finish what it has, and end."""
+    settings = configuration.load(config)
+    with messages().status("draining") as line:
+        service.drain(settings, poll=lambda now: line.update(f"draining: jobs {_states(now.jobs)}"))
+    screen().print("drained")
+
+
+def _archived(now: NodeStatus) -> str:
+    text = f"{now.archived_instances} instances in {now.archives} archives"
+    return f"{text}, {size(now.source_bytes)} in {size(now.archive_bytes)}, ratio {now.ratio:.2f}" if now.archives else text
+
+
+def _states(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {state.lower()}" for state, number in counts.items()) or "none"
+
+
+def _default_place() -> Path:
+    return configuration.SYSTEM_FILE if os.geteuid() == 0 else platformdirs.user_config_path("hexdicom") / "hexdicom.toml"
+
+
+def _ask(question: str, default: str, kind: click.IntRange | None = None) -> str:
+    if not sys.stdin.isatty():
+        return default
+    return str(click.prompt(question, default=default, type=kind, show_default=bool(default), err=True))
