@@ -65,11 +65,10 @@ def compress(
 ) -> CompressReport:
     """Archive every 4-D group below `sources` in the folder `out`; all other files are copied to out/passed-through.
 
-    A group that cannot be archived exactly is passed through as well, with the reason. Raises NotFound, ProfileError,
-    StoreError.
+    A group that cannot be archived exactly is passed through as well, with the reason. What an earlier run left in `out`
+    is not taken for a source. Raises NotFound, ProfileError, StoreError.
     """
-    files = [path for path in scan(sources) if not path.resolve().is_relative_to(out.resolve())]
-    assembly = plan_files(files)
+    assembly = plan_files(path for path in scan(sources) if not _made_here(path, out))
     reports: list[GroupReport] = []
     passed = list(assembly.passed_through)
     for group in assembly.groups:
@@ -187,7 +186,8 @@ def restore(
 ) -> RestoreReport:
     """Give back every instance of the archives in these files and folders, as <SOP Instance UID>.dcm in `out`.
 
-    Other files of a folder are copied untouched, so the folder that `compress` wrote gives everything back. An instance
+    Other files of a folder are copied untouched (but for those in `out`), so the folder that `compress` wrote gives
+    everything back. An instance
     that is not what was archived is reported as `damaged` and not written; an archive that cannot be read stands in
     `problems`, and the others are restored. A file that is there with the same bytes is left; one with other bytes is kept,
     and the new one gets a number.
@@ -207,7 +207,8 @@ def restore(
         except (ArchiveError, BitstreamError, SeriesError, VolumeError) as error:
             failed.append(error)
     failed += [error for _, error in found.damaged]
-    done += [_copy_untouched(path, out) for path in found.others]
+    others = [path for path in found.others if not path.resolve().is_relative_to(out.resolve())]
+    done += [_copy_untouched(path, out) for path in others]
     if failed and not done:
         raise failed[0]
     return RestoreReport(tuple(done), tuple(map(str, failed)))
@@ -281,6 +282,13 @@ def describe(archive: Path) -> ArchiveInfo:
         pixel_bytes=sum(manifest.geometry.lengths),
         info=codec.inspect(payload),
     )
+
+
+def _made_here(path: Path, out: Path) -> bool:
+    """An archive object or a copy that is there from an earlier run."""
+    if path.resolve().is_relative_to((out / PASSED_THROUGH).resolve()):
+        return True
+    return path.parent.resolve() == out.resolve() and shelf.is_archive(path)
 
 
 def _prove(

@@ -50,6 +50,12 @@ def found(archives: Sequence[Path]) -> Found:
     return shelf
 
 
+def is_archive(path: Path) -> bool:
+    """An archive object, sound or not."""
+    with durable.on_disk(path):
+        return is_archive_object(path.read_bytes())
+
+
 def store(part: ArchiveFile, out: Path) -> Path:
     """Write a part, unless the same one is there."""
     path = out / f"{part.sop_instance_uid}.dcm"

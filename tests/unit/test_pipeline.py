@@ -122,6 +122,16 @@ def test_the_out_folder_may_lie_in_the_source_folder(sources: Path) -> None:
     assert compress(sources, sources / "out").passed_through == ()
 
 
+@pytest.mark.parametrize("above", [False, True])
+def test_the_out_folder_may_be_the_source_folder_or_above_it(sources: Path, above: bool) -> None:
+    out = sources.parent if above else sources
+    for _ in range(2):
+        report = compress(sources, out)
+        assert (len(report.series), report.passed_through) == (1, ())
+    restored = pipeline.restore([out], out, now=NOW)
+    assert [one.state for one in restored.instances] == ["restored"] * 8
+
+
 def test_several_parts(sources: Path, tmp_path: Path) -> None:
     plan = plan_files([sources]).groups[0]
     report = pipeline.compress_group(plan, tmp_path / "out", Profile(), now=NOW, largest_part=1000)
