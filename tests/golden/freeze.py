@@ -1,0 +1,72 @@
+"""Makes the frozen bitstreams of a format version, once: `python tests/golden/freeze.py`. It never overwrites one.
+
+A bitstream that is there was released; what it decodes to is in `expected.json`, and no later hexdicom may decode it otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from hexdicom import codec
+from hexdicom.codec import Profile
+from hexdicom.dicom.phantom import beating_heart
+from hexdicom.volume import CineVolume
+
+FOLDER = Path(__file__).parent
+QUICK = {"channels": 4, "hidden": 6, "steps": 60}
+
+
+def cine() -> np.ndarray:
+    """(6, 3, 40, 44) int16 of the phantom"""
+    datasets = list(beating_heart(slices=3, phases=6, rows=40, columns=44, seed=11))
+    places = sorted({float(ds.SliceLocation) for ds in datasets})
+    values = np.zeros((6, 3, 40, 44), np.int16)
+    for ds in datasets:
+        values[round(float(ds.TriggerTime) / float(ds.NominalInterval) * 6), places.index(float(ds.SliceLocation))] = ds.pixel_array
+    return values
+
+
+def wide(dtype: str) -> np.ndarray:
+    """(3, 2, 30, 32) noise over the range of the type, a ramp below it: raw bits and escapes"""
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(5)
+    ramp = np.linspace(limits.min, limits.max, 3 * 2 * 30 * 32).reshape(3, 2, 30, 32)
+    return np.clip(np.rint(ramp + rng.standard_t(2, ramp.shape) * (limits.max - limits.min) / 40), limits.min, limits.max).astype(
+        dtype
+    )
+
+
+def cases() -> dict[str, tuple[np.ndarray, Profile]]:
+    near = {"kind": "near-lossless", **QUICK}
+    return {
+        "v1-lossless-int16": (cine(), Profile(**QUICK)),
+        "v1-near-lossless-1": (cine(), Profile(max_error=1, **near)),
+        "v1-near-lossless-9-uint16": (wide("uint16"), Profile(max_error=9, **near)),
+        "v1-lossy": (cine(), Profile(kind="lossy", ratio=12, **QUICK)),
+        "v1-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
+        "v1-lossless-wide-int16": (wide("int16"), Profile(**QUICK)),
+        "v1-lossless-int8": (wide("int8"), Profile(**QUICK)),
+        "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
+    }
+
+
+def main() -> None:
+    expected_file = FOLDER / "expected.json"
+    expected = json.loads(expected_file.read_text()) if expected_file.exists() else {}
+    for name, (values, profile) in cases().items():
+        if name in expected:
+            continue
+        bitstream = codec.encode(CineVolume(values), profile, device="cpu").bitstream
+        decoded = codec.decode(bitstream, device="cpu").values
+        (FOLDER / f"{name}.hxd").write_bytes(bitstream)
+        digest = hashlib.sha256(decoded.astype(decoded.dtype.newbyteorder("<")).tobytes()).hexdigest()
+        expected[name] = {"shape": list(decoded.shape), "dtype": decoded.dtype.name, "sha256": digest}
+    expected_file.write_text(json.dumps(expected, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

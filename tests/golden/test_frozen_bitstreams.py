@@ -1,0 +1,32 @@
+"""Every archive ever written stays readable: frozen bitstreams decode to what they decoded to when they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from hexdicom import codec
+from hexdicom.codec import container
+
+FOLDER = Path(__file__).parent
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_decodes_as_ever(name: str) -> None:
+    decoded = codec.decode((FOLDER / f"{name}.hxd").read_bytes()).values
+    digest = hashlib.sha256(decoded.astype(decoded.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    assert {"shape": list(decoded.shape), "dtype": decoded.dtype.name, "sha256": digest} == EXPECTED[name]
+
+
+def test_every_version_and_every_layer_kind_is_frozen() -> None:
+    frozen = [container.unpack((FOLDER / f"{name}.hxd").read_bytes()) for name in EXPECTED]
+    assert {item.version for item in frozen} == set(range(1, container.VERSION + 1))
+    assert {layer.kind for item in frozen for layer in item.layers} == set(container.LAYER_NAMES)
+
+
+def test_no_frozen_bitstream_went_missing() -> None:
+    assert {path.stem for path in FOLDER.glob("*.hxd")} == set(EXPECTED)
