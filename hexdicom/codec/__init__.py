@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["EncodeReport", "Encoded", "Info", "LayerSize", "Profile", "Progress", "decode", "encode", "inspect", "preview"]
 
 
-def encode(volume: CineVolume, profile: Profile, *, device: str = "auto", progress: Progress | None = None) -> Encoded:
+def encode(
+    volume: CineVolume, profile: Profile, *, device: str = "auto", verify: bool = True, progress: Progress | None = None
+) -> Encoded:
     """Encode a series, decode the result, and compare, before it is returned.
 
     device: `auto`, `cpu` or `cuda`; the bitstream decodes to the same bits on each.
+    verify: False leaves the proof to a caller who decodes what he stored, and would otherwise pay for it twice.
     Raises VolumeError, ProfileError, VerificationError.
 
     >>> import numpy as np
@@ -33,7 +36,7 @@ def encode(volume: CineVolume, profile: Profile, *, device: str = "auto", progre
     """
     from hexdicom.codec import hexplane
 
-    return hexplane.encode(volume, profile, device, progress or _silent)
+    return hexplane.encode(volume, profile, device, verify, progress or _silent)
 
 
 def decode(bitstream: bytes, *, device: str = "auto", progress: Progress | None = None) -> CineVolume:
