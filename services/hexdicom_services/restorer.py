@@ -6,6 +6,7 @@ archived untouched, or originals that are still there) is fetched as it is, unle
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pydicom.dataset import Dataset
 
 from hexdicom import durable, pipeline
+from hexdicom.dicom.archive import is_archive_object
 from hexdicom.dicom.uids import RAW_DATA_STORAGE, archive_series_uid
 from hexdicom.errors import NotFound
 from hexdicom.report import RestoredInstance, RestoreReport
@@ -94,23 +96,29 @@ def fetch(peer: Peer, request: Request, out: Path, work: Work) -> Outcome:
     NotFound, PeerError, StoreError; ArchiveError or BitstreamError where nothing could be restored.
     """
     held = find(peer, request, work.patience)
-    archives = [item for item in held if _may_be_archive(item)]
+    suspects = [item for item in held if _may_be_archive(item)]
     instances: list[RestoredInstance] = []
     missing: list[scu.Received] = []
     problems: list[str] = []
     with _workspace(out) as workspace:
-        if archives:
-            got = scu.get(peer, archives, workspace / "archives", progress=work.counted("fetch archives"), patience=work.patience)
-            missing += [one for one in got if one.state == "failed"]
-            report = _restore([workspace / "archives"], out, work)
+        archives, others = workspace / "archives", workspace / "others"
+        others.mkdir()
+        if suspects:
+            missing += _get(peer, suspects, archives, "fetch archives", work)
+            _separate(archives, others)
+        if any(archives.glob("*.dcm")):
+            report = _restore([archives], out, work)
             instances += report.instances
             problems += report.problems
-        known = {one.sop_instance_uid for one in instances} | {str(item.SOPInstanceUID) for item in archives}
-        others = [item for item in held if str(item.SOPInstanceUID) not in known]
-        if others:
-            got = scu.get(peer, others, workspace / "others", progress=work.counted("fetch instances"), patience=work.patience)
-            missing += [one for one in got if one.state == "failed"]
-            instances += _restore([workspace / "others"], out, work).instances
+        given = {one.sop_instance_uid for one in instances}
+        for uid in given:
+            (others / f"{uid}.dcm").unlink(missing_ok=True)  # it came as it is, and out of an archive too
+        known = given | {str(item.SOPInstanceUID) for item in suspects}
+        rest = [item for item in held if str(item.SOPInstanceUID) not in known]
+        if rest:
+            missing += _get(peer, rest, others, "fetch instances", work)
+        if any(others.glob("*.dcm")):
+            instances += _restore([others], out, work).instances
     return Outcome(RestoreReport(tuple(instances), tuple(problems)), tuple(missing))
 
 
@@ -158,17 +166,32 @@ def _may_be_archive(item: Dataset) -> bool:
     return item.SOPClassUID in (RAW_DATA_STORAGE, "")
 
 
+def _get(peer: Peer, items: Sequence[Dataset], into: Path, step: str, work: Work) -> list[scu.Received]:
+    """Fetch; returns what did not come."""
+    got = scu.get(peer, items, into, progress=work.counted(step), patience=work.patience)
+    return [one for one in got if one.state == "failed"]
+
+
+def _separate(archives: Path, others: Path) -> None:
+    """Move what is no archive object of ours out of the way."""
+    for path in sorted(archives.glob("*.dcm")):
+        with durable.on_disk(path):
+            if not is_archive_object(path.read_bytes()):
+                path.replace(others / path.name)
+
+
 def _restore(archives: Sequence[Path], out: Path, work: Work) -> RestoreReport:
     return pipeline.restore(archives, out, as_=work.form, now=work.now, device=work.device, progress=work.progress)
 
 
 @contextmanager
 def _workspace(out: Path) -> Iterator[Path]:
-    """A folder for what is fetched, on the disk of `out`; gone in any case when it is left."""
+    """A folder for what is fetched, beside `out` where that can be; gone in any case when it is left."""
     with durable.on_disk(out):
         out.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".hexdicom-", dir=out)
-    with folder as name:
+    beside = out.resolve().parent
+    place = beside if os.access(beside, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".hexdicom-", dir=place) as name:
         yield Path(name)
 
 

@@ -136,9 +136,7 @@ def test_implicit_only_peer_gets_a_converted_data_set(phantom: list[Path], tmp_p
     assert received == original
 
 
-def test_a_peer_that_always_breaks_off_is_given_up_with_every_instance_named(
-    phantom: list[Path], tmp_path: Path
-) -> None:
+def test_a_peer_that_always_breaks_off_is_given_up_with_every_instance_named(phantom: list[Path], tmp_path: Path) -> None:
     number = port()
     command = [tool("storescp"), "--abort-after", "+xa", "-od", tmp_path, str(number)]
     with running(command, number, tmp_path / "log"):
