@@ -1,10 +1,13 @@
 """How a process of the node lives: settings come on stdin, and it ends when stdin closes or on SIGTERM.
 
+`python -m hexdicom_services.child MODULE NAME` calls MODULE.main(NAME).
+
 The supervisor keeps the other end of that pipe open as long as it lives. So no process outlives it, whatever killed it.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
@@ -36,3 +39,7 @@ def _wait_for_parent(stop: threading.Event) -> None:
     while sys.stdin.readline():
         pass
     stop.set()
+
+
+if __name__ == "__main__":
+    importlib.import_module(sys.argv[1]).main(sys.argv[2])

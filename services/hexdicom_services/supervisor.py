@@ -23,7 +23,10 @@ _HEALTHY = 60.0  # seconds of life after which a death is the first again
 
 @dataclass(slots=True)
 class Supervised:
-    """`python -m module name`; settings go in by stdin, which stays open as long as the process may live."""
+    """`module.main(name)` in a process of its own (see child.py).
+
+    Settings go in by stdin, which stays open as long as the process may live.
+    """
 
     module: str
     name: str
@@ -36,7 +39,7 @@ class Supervised:
     def start(self, settings: Settings) -> dict[str, Any]:
         """Starts it; returns what it said when it was ready. Raises ConfigError where it says why it cannot run."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", self.module, self.name],
+            [sys.executable, "-m", "hexdicom_services.child", self.module, self.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if self.speaks else subprocess.DEVNULL,
             text=True,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -174,11 +173,11 @@ def keep_alive(worker: Worker, stop: threading.Event) -> None:
         os._exit(0)  # torch cannot be interrupted, and nothing needs tidying up
 
 
-def main() -> None:
-    """A worker process."""
+def main(name: str) -> None:
+    """A worker process (see child.py)."""
     settings, stop = child.begin()
     archiver = PipelineArchiver(load_profile(settings.archive.profile), settings.worker.device)
-    worker = Worker(settings, open_catalog(settings.catalog), archiver, name=sys.argv[1])
+    worker = Worker(settings, open_catalog(settings.catalog), archiver, name)
     threading.Thread(target=keep_alive, args=(worker, stop), name="lease", daemon=True).start()
     while not stop.is_set():
         try:
@@ -189,7 +188,3 @@ def main() -> None:
         if not busy:
             stop.wait(_POLL)
     threading.Event().wait()  # the lease thread ends the process
-
-
-if __name__ == "__main__":
-    main()

@@ -38,7 +38,8 @@ def claim(connection: Connection, worker: str, now: float, lease: float) -> Job 
             move_job(connection, row.id, "DROPPED", now, finished_at=now)
             continue
         claimed = {"worker": worker, "lease_until": now + lease, "attempts": row.attempts + 1, "step": "", "fraction": 0}
-        move_job(connection, row.id, "RUNNING", now, **claimed)
+        if not move_job(connection, row.id, "RUNNING", now, **claimed):
+            continue
         return Job(row.id, row.kind, row.series_instance_uid, row.target, row.generation, row.attempts + 1, row.created_at)
     return None
 

@@ -40,14 +40,14 @@ def move_series(connection: Connection, uid: str, to: str, at: float, **detail: 
     return True
 
 
-def move_job(connection: Connection, job_id: int, to: str, at: float, worker: str | None = None, **values: Any) -> bool:
+def move_job(connection: Connection, job_id: int, to: str, at: float, held_by: str | None = None, **values: Any) -> bool:
     """Brings a job into a state and sets `values`; False, and no change, where that is not allowed.
 
-    worker: only if this worker holds the lease. So a worker that was thought dead cannot finish a job twice.
+    held_by: only if this worker holds the lease. So a worker that was thought dead cannot finish a job twice.
     """
     columns = (job.c.state, job.c.worker, job.c.series_instance_uid)
     row = connection.execute(select(*columns).where(job.c.id == job_id)).first()
-    if row is None or to not in JOB[row.state] or (worker is not None and row.worker != worker):
+    if row is None or to not in JOB[row.state] or (held_by is not None and row.worker != held_by):
         return False
     connection.execute(update(job).where(job.c.id == job_id).values(state=to, **values))
     detail = {"error": values["error"]} if values.get("error") else {}

@@ -28,6 +28,8 @@ from sqlalchemy import (
     text,
 )
 
+from hexdicom_services.catalog.keys import KEYS
+
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
@@ -101,23 +103,8 @@ job = Table(
     UniqueConstraint("kind", "series_instance_uid", "target", "generation"),
 )
 
-# The attributes that C-FIND matches; the rest of an answer comes from `attributes`.
-QUERY_COLUMNS = (
-    "patient_id",
-    "patient_name",
-    "patient_birth_date",
-    "patient_sex",
-    "study_date",
-    "study_time",
-    "accession_number",
-    "study_id",
-    "study_description",
-    "referring_physician_name",
-    "modality",
-    "series_number",
-    "series_description",
-    "instance_number",
-)
+# Attributes that C-FIND matches and that no other column holds; the rest of an answer comes from `attributes`.
+QUERY_COLUMNS = tuple(key.column for keyword, key in KEYS.items() if not keyword.endswith("UID"))
 
 stored = Table(
     "stored",

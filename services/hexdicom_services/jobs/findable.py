@@ -10,6 +10,7 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
+from hexdicom_services.catalog.keys import KEYS
 from hexdicom_services.part10 import read_head
 
 if TYPE_CHECKING:
@@ -17,27 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keyword of an attribute that C-FIND matches, and the column of `stored` that it is matched in.
-COLUMNS: Final = {
-    "PatientID": "patient_id",
-    "PatientName": "patient_name",
-    "PatientBirthDate": "patient_birth_date",
-    "PatientSex": "patient_sex",
-    "StudyInstanceUID": "study_instance_uid",
-    "StudyDate": "study_date",
-    "StudyTime": "study_time",
-    "AccessionNumber": "accession_number",
-    "StudyID": "study_id",
-    "StudyDescription": "study_description",
-    "ReferringPhysicianName": "referring_physician_name",
-    "SeriesInstanceUID": "series_instance_uid",
-    "Modality": "modality",
-    "SeriesNumber": "series_number",
-    "SeriesDescription": "series_description",
-    "SOPInstanceUID": "sop_instance_uid",
-    "SOPClassUID": "sop_class_uid",
-    "InstanceNumber": "instance_number",
-}
 _MORE: Final = (
     "PatientAge", "PatientSize", "PatientWeight", "OtherPatientIDs", "EthnicGroup", "PatientComments",
     "InstitutionName", "StationName", "Manufacturer", "ManufacturerModelName", "ProtocolName", "BodyPartExamined",
@@ -46,7 +26,7 @@ _MORE: Final = (
     "Columns", "NumberOfFrames", "BitsAllocated", "NameOfPhysiciansReadingStudy", "AdmittingDiagnosesDescription",
     "TemporalPositionIdentifier", "NumberOfTemporalPositions", "FrameOfReferenceUID",
 )  # fmt: skip
-_TAGS: Final = [tag for keyword in ("SpecificCharacterSet", *COLUMNS, *_MORE) if (tag := tag_for_keyword(keyword))]
+_TAGS: Final = [tag for keyword in ("SpecificCharacterSet", *KEYS, *_MORE) if (tag := tag_for_keyword(keyword))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +51,7 @@ def read_findable(file: Path) -> Findable:
     try:
         found = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, defer_size=4096)
         attributes = _plain(found).to_json_dict(suppress_invalid_tags=True)
-        values = {column: _text(found, keyword) for keyword, column in COLUMNS.items()}
+        values = {key.column: _text(found, keyword) for keyword, key in KEYS.items()}
     except Exception:  # pydicom raises what it likes on a damaged data set; the file is kept all the same
         log.exception("attributes of a stored file cannot be read", extra={"event": "instance.unreadable"})
         attributes, values = {}, {}

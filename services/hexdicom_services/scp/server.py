@@ -1,14 +1,22 @@
-"""The receiver: an application entity on one port. `python -m hexdicom_services.scp.server` is the process."""
+"""The receiver: an application entity on one port, in a process of its own."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom import evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
 from pynetdicom.transport import ThreadedAssociationServer
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -17,6 +25,8 @@ from hexdicom_services import child
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
+from hexdicom_services.scp.query import on_find
+from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
 from hexdicom_services.scp.transport import configure_pynetdicom
 from hexdicom_services.spool import Spool
 
@@ -28,6 +38,16 @@ if TYPE_CHECKING:
     from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
+
+SERVICES: Final = (
+    Verification,
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+)  # and storage of everything: scp/transport.py
 
 _GRACE = 10.0  # seconds that associations get to end when the receiver stops
 _BIND_PATIENCE = 5.0  # seconds: a receiver that is just ending may still hold the port
@@ -41,10 +61,15 @@ class Receiver:
         self._catalog: Catalog = open_catalog(settings.catalog)
         self._desk = Desk(self._catalog, Spool(settings.spool, settings.receiver.disk_reserve_mb << 20), clock)
         self._ae = _application_entity(settings)
+        store, peers = settings.store, [settings.peer(name) for name in settings.peers]
         handlers: list[EventHandlerType] = [
+            (evt.EVT_ACCEPTED, on_accepted),
+            (evt.EVT_REJECTED, _on_rejected),
             (evt.EVT_C_ECHO, on_echo),
             (evt.EVT_C_STORE, on_store, [self._desk]),
-            (evt.EVT_REJECTED, _on_rejected),
+            (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
+            (evt.EVT_C_GET, on_get, [self._catalog, store]),
+            (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
         ]
         try:
             self._server = _listen(self._ae, settings, handlers)
@@ -68,8 +93,8 @@ class Receiver:
         self._catalog.close()
 
 
-def _application_entity(settings: Settings) -> AE:
-    ae = AE(ae_title=settings.node.ae_title)
+def _application_entity(settings: Settings) -> NodeEntity:
+    ae = NodeEntity(ae_title=settings.node.ae_title)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_associations = settings.receiver.max_associations
@@ -78,11 +103,12 @@ def _application_entity(settings: Settings) -> AE:
     ae.acse_timeout = settings.receiver.network_timeout
     ae.dimse_timeout = settings.receiver.network_timeout
     ae.require_calling_aet = list(settings.receiver.calling_ae_titles)
-    ae.add_supported_context(Verification)
+    for service in SERVICES:
+        ae.add_supported_context(service)
     return ae
 
 
-def _listen(ae: AE, settings: Settings, handlers: list[EventHandlerType]) -> ThreadedAssociationServer:
+def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType]) -> ThreadedAssociationServer:
     address = (settings.node.host, settings.node.port)
     until = time.monotonic() + _BIND_PATIENCE
     while True:
@@ -104,8 +130,8 @@ def _on_rejected(event: Event) -> None:
     log.warning("an association was refused", extra={"event": "association.refused"})
 
 
-def main() -> None:
-    """The receiver process."""
+def main(name: str) -> None:
+    """The receiver process (see child.py)."""
     settings, stop = child.begin()
     try:
         receiver = Receiver(settings)
@@ -115,7 +141,3 @@ def main() -> None:
     child.tell_parent(port=receiver.port)
     stop.wait()
     receiver.close()
-
-
-if __name__ == "__main__":
-    main()

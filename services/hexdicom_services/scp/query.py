@@ -1,0 +1,109 @@
+"""C-FIND: what is archived here, in the patient root and study root models (PS3.4 C.4.1)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from pydicom.dataset import Dataset
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+)
+
+from hexdicom.errors import HexdicomError, SeriesError
+from hexdicom_services.catalog import found
+from hexdicom_services.catalog.keys import KEYS, LEVELS, UNIQUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pynetdicom.events import Event
+    from sqlalchemy import Connection
+
+    from hexdicom_services.catalog.found import Entity
+    from hexdicom_services.catalog.session import Catalog
+
+log = logging.getLogger(__name__)
+
+PENDING, CANCEL, SUCCESS = 0xFF00, 0xFE00, 0x0000
+UNABLE_TO_PROCESS = 0xC000
+PATIENT_ROOT: Final = (
+    PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
+)
+_COUNTED: Final = ("NumberOf", "ModalitiesInStudy", "SOPClassesInStudy")
+_NOT_ATTRIBUTES: Final = ("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle", "TimezoneOffsetFromUTC")
+
+
+def on_find(event: Event, catalog: Catalog, ae_title: str) -> Iterator[tuple[int, Dataset | None]]:
+    """One pending response per match; 0xA900 for an identifier that does not fit the model."""
+    try:
+        identifier = event.identifier
+        level = level_of(identifier, patient_root=event.request.AffectedSOPClassUID in PATIENT_ROOT)
+        with catalog.read() as connection:
+            for entity in found.find(connection, level, wanted(identifier)):
+                if event.is_cancelled:
+                    yield CANCEL, None
+                    return
+                yield PENDING, _answer(connection, identifier, level, entity, ae_title)
+    except HexdicomError as error:
+        log.warning("a query was refused: %s", type(error).__name__, extra={"event": "retrieve.failed"})
+        yield error.dimse_status, None
+    except Exception:
+        log.exception("a query failed", extra={"event": "loop.error"})
+        yield UNABLE_TO_PROCESS, None
+
+
+def level_of(identifier: Dataset, *, patient_root: bool) -> str:
+    """The level of a query or retrieve request. Raises SeriesError (0xA900) where the model does not have it."""
+    level = str(identifier.get("QueryRetrieveLevel") or "").strip().upper()
+    if level not in LEVELS or (level == "PATIENT" and not patient_root):
+        raise SeriesError(f"Query/Retrieve Level {level!r} is not one of this information model.")
+    return level
+
+
+def wanted(identifier: Dataset) -> dict[str, str]:
+    """Keywords to match, with their values as text; a value of ModalitiesInStudy counts as one of Modality."""
+    asked: dict[str, str] = {}
+    for element in identifier:
+        keyword = "Modality" if element.keyword == "ModalitiesInStudy" else element.keyword
+        text = "\\".join(map(str, element.value)) if element.VM > 1 else str(element.value or "")
+        if keyword in KEYS and text.strip() not in ("", "*"):
+            asked[keyword] = text.strip()
+    return asked
+
+
+def _answer(connection: Connection, identifier: Dataset, level: str, entity: Entity, ae_title: str) -> Dataset:
+    """What was asked for, with its value or empty (PS3.4 C.2.2.1.3: every key comes back)."""
+    known = Dataset.from_json(entity.attributes)
+    numbers = None
+    answer = Dataset()
+    answer.SpecificCharacterSet = "ISO_IR 192"
+    answer.QueryRetrieveLevel = level
+    answer.RetrieveAETitle = ae_title
+    for element in identifier:
+        keyword = element.keyword
+        if keyword in _NOT_ATTRIBUTES or not keyword or element.tag.group % 2:
+            continue
+        if keyword.startswith(_COUNTED) and level != "IMAGE" and keyword not in ("NumberOfFrames",):
+            numbers = numbers or found.counts(connection, level, entity.uid)
+            setattr(answer, keyword, numbers.get(keyword))
+        elif keyword == "InstanceAvailability":
+            answer.InstanceAvailability = "ONLINE"
+        elif element.tag in known and _is_of_level(keyword, level):
+            answer[element.tag] = known[element.tag]
+        elif element.VR != "SQ":
+            setattr(answer, keyword, None)
+    for above in LEVELS[: LEVELS.index(level) + 1]:
+        setattr(answer, UNIQUE[above], entity.values[UNIQUE[above]])
+    if level == "IMAGE":
+        answer.SOPClassUID = entity.values["SOPClassUID"]
+    return answer
+
+
+def _is_of_level(keyword: str, level: str) -> bool:
+    """Whether an attribute of one object says something of the whole entity."""
+    return keyword not in KEYS or LEVELS.index(KEYS[keyword].level) <= LEVELS.index(level)
