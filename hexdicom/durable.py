@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PARTIAL = ".partial"
-"""What a file is called until it is complete: a leftover of a crash may be deleted."""
+_PARTIAL = ".partial"
 
 
 def write(path: Path, data: bytes) -> None:
     """Write or replace a file. Raises StoreError."""
     with on_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}{PARTIAL}")
+        partial = path.with_name(f".{path.name}{_PARTIAL}")
         try:
             with partial.open("wb") as file:
                 file.write(data)
@@ -51,6 +50,11 @@ def place(folder: Path, name: str, data: bytes) -> Path:
         number += 1
     write(path, data)
     return path
+
+
+def is_partial(path: Path) -> bool:
+    """A file that is being written, or that a crash left behind: it may be deleted."""
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
 
 
 def sync_folder(folder: Path) -> None:

@@ -285,10 +285,10 @@ def describe(archive: Path) -> ArchiveInfo:
 
 
 def _made_here(path: Path, out: Path) -> bool:
-    """An archive object or a copy that is there from an earlier run."""
+    """An archive object or a copy that is there from an earlier run, complete or not."""
     if path.resolve().is_relative_to((out / PASSED_THROUGH).resolve()):
         return True
-    return path.parent.resolve() == out.resolve() and shelf.is_archive(path)
+    return path.parent.resolve() == out.resolve() and (durable.is_partial(path) or shelf.is_archive(path))
 
 
 def _prove(

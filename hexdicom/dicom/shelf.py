@@ -37,6 +37,8 @@ def found(archives: Sequence[Path]) -> Found:
     groups: dict[bytes, list[Path]] = {}
     shelf = Found([], [], [])
     for path in scan(archives):
+        if durable.is_partial(path):
+            continue
         with durable.on_disk(path):
             data = path.read_bytes()
         if path.resolve() not in named and not is_archive_object(data):
