@@ -16,9 +16,7 @@ def check_ae_title(title: str) -> str:
     """The title without spaces around it. Raises ConfigError unless it is a legal AE title (PS3.5 section 6.2)."""
     text = title.strip()
     if not 1 <= len(text) <= 16 or "\\" in text or not (text.isascii() and text.isprintable()):
-        raise ConfigError(
-            f"{title!r} is not an AE title.", hint="An AE title has 1 to 16 ASCII characters and no backslash."
-        )
+        raise ConfigError(f"{title!r} is not an AE title.", hint="An AE title has 1 to 16 ASCII characters and no backslash.")
     return text
 
 

@@ -30,8 +30,8 @@ def candidates(keyword: str, wanted: str) -> ColumnElement[bool]:
         values = wanted.split("\\")
         return or_(*(column.in_(values[start : start + _LISTS]) for start in range(0, len(values), _LISTS)))
     if keyword in _RANGES and "-" in wanted:
-        low, _, _high = wanted.partition("-")
-        return and_(column != "", column >= low.strip() if low.strip() else True)
+        low = wanted.partition("-")[0].strip()
+        return column >= (low or "0")  # an absent date or time is "" and never in a range
     if keyword in _NAMES or any(sign in wanted for sign in "*?"):
         literal = re.sub(r"([\\%_])", r"\\\1", wanted.rstrip("^") if keyword in _NAMES else wanted)
         pattern = literal.replace("*", "%").replace("?", "_")

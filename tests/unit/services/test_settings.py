@@ -21,9 +21,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path, '[node]\nport = 104\nae_title = "ARCHIVE"\n')
     monkeypatch.setenv("HEXDICOM_NODE__PORT", "11113")
     got = settings.load(file)
