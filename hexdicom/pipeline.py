@@ -207,7 +207,9 @@ def restore(
         except (ArchiveError, BitstreamError, SeriesError, VolumeError) as error:
             failed.append(error)
     failed += [error for _, error in found.damaged]
-    others = [path for path in found.others if not path.resolve().is_relative_to(out.resolve())]
+    here = out.resolve()
+    inside = any(here.is_relative_to(path.resolve()) for path in archives)  # then what is in `out` is no source
+    others = [path for path in found.others if not (inside and path.resolve().is_relative_to(here))]
     done += [_copy_untouched(path, out) for path in others]
     if failed and not done:
         raise failed[0]

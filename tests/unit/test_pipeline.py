@@ -272,3 +272,15 @@ def test_enhanced(sources: Path, tmp_path: Path) -> None:
         source = dcmread(plan.sources[ref.instance])
         assert frame.PlanePositionSequence[0].ImagePositionPatient == source.ImagePositionPatient
         assert (pixels == source.pixel_array).all()
+
+
+def test_sources_of_a_restore_may_lie_in_the_out_folder_and_it_among_them(sources: Path, tmp_path: Path) -> None:
+    (sources / "notes.txt").write_text("hello")
+    compress(sources, tmp_path / "back" / "archives")
+    inner = pipeline.restore([tmp_path / "back" / "archives"], tmp_path / "back", now=NOW)
+    assert len(inner.instances) == 9
+    assert (tmp_path / "back" / "notes.txt").read_text() == "hello"
+    for _ in range(2):
+        outer = pipeline.restore([tmp_path / "back"], tmp_path / "back" / "again", now=NOW)
+        assert hashes((tmp_path / "back" / "again").iterdir()) == hashes(sources.iterdir())
+    assert [one.state for one in outer.instances].count("restored") == 8
