@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from hexdicom.dicom.archive import read_part
+from hexdicom.dicom.attributes import UNREADABLE
 from hexdicom.errors import ArchiveError, PeerError, StoreError
 from hexdicom_services import scu
 from hexdicom_services.part10 import read_head
@@ -94,7 +95,7 @@ def _changed_attributes(sent: Path, returned: Path) -> str:
                     and (element.tag not in other or other[element.tag].value != element.value)
                 }
             )
-        except Exception as error:  # pydicom raises what it likes on a damaged data set
+        except UNREADABLE as error:
             return f"it cannot be compared: {type(error).__name__}"
     return f"changed or missing: {', '.join(names[:5])}" + (" and more" if len(names) > 5 else "") if names else ""
 
