@@ -73,7 +73,7 @@ def comparison(original: Values, preview: Values, *, title: str, names: Sequence
     draw = ImageDraw.Draw(sheet)
     columns = [MARGIN + left + i * (size[0] + GAP) for i in range(3)]
     draw.text((MARGIN, 16), title, TEXT, _font(22))
-    for x, name in zip(columns, ("original", "six-plane preview", "original \u2013 preview"), strict=True):
+    for x, name in zip(columns, ("original", "six-plane preview", "original - preview"), strict=True):
         draw.text((x, top - 28), name, QUIET, _font(17))
     for row, ((a, b), name) in enumerate(zip(chosen, names, strict=True)):
         y = top + row * (size[1] + GAP)
@@ -83,7 +83,7 @@ def comparison(original: Values, preview: Values, *, title: str, names: Sequence
         sheet.paste(_upright(name, size[1]), (MARGIN - 6, y))
     y = top + len(chosen) * (size[1] + GAP) + 6
     _scale(draw, sheet, columns[0], y, 2 * size[0] + GAP, f"{window.low:.0f}", f"{window.high:.0f}", _grey_ramp())
-    _scale(draw, sheet, columns[2], y, size[0], f"\u2013{reach:.0f}", f"+{reach:.0f}", _diverging(np.linspace(-1, 1, 256)))
+    _scale(draw, sheet, columns[2], y, size[0], f"-{reach:.0f}", f"+{reach:.0f}", _diverging(np.linspace(-1, 1, 256)))
     return sheet
 
 

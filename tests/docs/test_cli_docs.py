@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
+from hexdicom_services import cli
 
 from hexdicom import errors
-from hexdicom_services import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cli.md"
@@ -31,12 +29,16 @@ def commands() -> list[tuple[str, ...]]:
 
 
 def help_text(names: tuple[str, ...]) -> str:
-    environment = {**os.environ, "COLUMNS": "100", "LANG": "C.UTF-8"}
-    code = "import sys\nfrom hexdicom_services.cli import run\nsys.exit(run(sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *names, "--help"], capture_output=True, text=True, check=True, env=environment
-    )
-    return done.stdout.rstrip()
+    """What `hexdicom NAMES --help` prints at a width of 100."""
+    command: click.Command = cli.root
+    context = click.Context(command, info_name="hexdicom", terminal_width=100)
+    for name in names:
+        assert isinstance(command, click.Group)
+        inner = command.get_command(context, name)
+        assert inner is not None
+        command = inner
+        context = click.Context(command, parent=context, info_name=name, terminal_width=100)
+    return command.get_help(context).rstrip()
 
 
 def section(names: tuple[str, ...]) -> str:

@@ -65,14 +65,9 @@ def test_the_library_has_no_clock_and_no_environment(trees: dict[str, ast.Module
 def test_only_the_codec_imports_torch(trees: dict[str, ast.Module]) -> None:
     for name, tree in trees.items():
         imported = {
-            alias.name.partition(".")[0]
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
-            for alias in node.names
+            alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
         } | {
-            (node.module or "").partition(".")[0]
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.level == 0
+            (node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0
         }
         if "torch" in imported:
             assert name.startswith("hexdicom/codec/"), name
