@@ -1,0 +1,111 @@
+"""docs/format.md suffices: a decoder written from it alone reads what the codec writes, to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+
+from hexdicom import codec
+from hexdicom.codec import Profile
+from hexdicom.volume import CineVolume
+from tests.golden import reference_decoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.integer[Any]]
+    Kind = Literal["lossless", "near-lossless", "lossy"]
+
+FROZEN = sorted(Path(__file__).parent.glob("*.hxd"))
+
+
+def series(shape: tuple[int, int, int, int], dtype: str, middle: float, swing: float, spread: float, wild: float = 0) -> Values:
+    """A moving wave under noise, limited to the type; the share `wild` of it is anywhere in the type."""
+    rng = np.random.default_rng(7)
+    limits = np.iinfo(dtype)
+    t, z, y, x = np.indices(shape)
+    wave = np.sin(x / 5 + t / 3) * np.cos(y / 7 - z / 2)
+    values = np.rint(middle + swing * wave + rng.normal(0, spread, shape))
+    values = np.where(rng.random(shape) < wild, rng.integers(limits.min, limits.max, shape, endpoint=True), values)
+    return np.clip(values, limits.min, limits.max).astype(dtype)
+
+
+def profile(kind: Kind = "lossless", max_error: int = 0, ratio: float = 2000) -> Profile:
+    return Profile(kind=kind, max_error=max_error, ratio=ratio, channels=2, hidden=3, steps=5)
+
+
+SMALL = series((3, 2, 12, 14), "uint16", 400, 9, 20)
+CASES = {  # what it is for: (values, profile, layers)
+    "uint8, little noise": (series((3, 2, 27, 31), "uint8", 120, 100, 1), profile(), "planes+residual"),
+    "int8": (series((4, 3, 20, 18), "int8", 0, 120, 2), profile(), "planes+residual"),
+    "uint16, often at the low bound": (series((4, 3, 20, 18), "uint16", 0, 5000, 9), profile(), "planes+residual"),
+    "int16, raw bits": (series((3, 2, 26, 28), "int16", 500, 28000, 150), profile(), "planes+residual"),
+    "uint16, escapes": (series((3, 2, 26, 28), "uint16", 9000, 8000, 3, wild=0.01), profile(), "planes+residual"),
+    "one time, one slice": (series((1, 1, 61, 70), "int16", -700, 9000, 20), profile(), "planes+residual"),
+    "axes of one sample": (series((16, 1, 1, 280), "uint16", 20000, 18000, 20), profile(), "planes+residual"),
+    "near-lossless, 2": (series((4, 3, 20, 18), "int16", 300, 900, 9), profile("near-lossless", 2), "planes+residual"),
+    "near-lossless, 70, raw bits, escapes": (
+        series((3, 2, 26, 28), "uint16", 30000, 25000, 3000, wild=0.01),
+        profile("near-lossless", 70),
+        "planes+residual",
+    ),
+    "lossy": (series((4, 3, 20, 18), "int16", 300, 900, 50), profile("lossy", ratio=3), "planes"),
+    "lossy, a model of few nodes": (series((3, 2, 12, 70), "uint8", 100, 60, 9), profile("lossy", ratio=500), "planes"),
+    "constant": (np.full((3, 2, 27, 31), -7, np.int16), profile(), "stored"),
+    "small": (SMALL, profile(), "stored"),
+}
+
+
+def compare(bitstream: bytes) -> None:
+    """Both decoders give the same."""
+    expected = codec.decode(bitstream, device="cpu").values
+    shape, dtype, values = reference_decoder.decode(bitstream)
+    assert (shape, dtype) == (expected.shape, expected.dtype.name)
+    assert values == expected.reshape(-1).tolist()
+
+
+@pytest.fixture
+def widths(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The lengths of raw bits that the reference decoder takes."""
+    seen: set[int] = set()
+    take = reference_decoder.Stream.bits
+
+    def bits(stream: reference_decoder.Stream, count: int) -> int:
+        seen.add(count)
+        return take(stream, count)
+
+    monkeypatch.setattr(reference_decoder.Stream, "bits", bits)
+    return seen
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reads_what_the_codec_writes(name: str, widths: set[int]) -> None:
+    values, how, layers = CASES[name]
+    bitstream = codec.encode(CineVolume(values), how, device="cpu", verify=False).bitstream
+    compare(bitstream)
+    assert "+".join(layer.name for layer in codec.inspect(bitstream).layers) == layers
+    # a case that stops exercising what it is named after proves nothing
+    assert "raw bits" not in name or widths & set(range(1, 14))
+    assert "escapes" not in name or 18 in widths
+
+
+@pytest.mark.parametrize("file", FROZEN, ids=lambda path: path.stem)
+def test_reads_the_frozen_bitstreams(file: Path) -> None:
+    compare(file.read_bytes())
+
+
+@pytest.mark.parametrize("place", [0, 8, 10, 40, 60, 100, -1])
+def test_refuses_a_changed_byte(place: int) -> None:
+    changed = bytearray(codec.encode(CineVolume(SMALL), profile(), device="cpu").bitstream)
+    changed[place] ^= 0x55
+    with pytest.raises(ValueError, match=r"."):
+        reference_decoder.decode(bytes(changed))
+
+
+def test_shares_nothing_with_hexdicom() -> None:
+    source = Path(reference_decoder.__file__).read_text(encoding="utf-8")
+    imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
+    assert imported == {"__future__", "bisect", "decimal", "functools", "itertools", "math", "struct", "zlib", "zstandard"}
