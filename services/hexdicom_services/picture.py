@@ -56,10 +56,10 @@ def two_phases(stack: Values) -> tuple[int, int]:
     return 0, int(distance.argmax())
 
 
-def comparison(original: Values, preview: Values, *, title: str, names: Sequence[str]) -> Image.Image:
+def comparison(original: Values, preview: Values, *, title: str, names: Sequence[str], cost: str = "") -> Image.Image:
     """Phases below each other, each as original, preview and signed difference with its scale.
 
-    original, preview: (P, Y, X) stored values of one slice in P phases. names: their labels.
+    original, preview: (P, Y, X) stored values of one slice in P phases. names: their labels. cost: of the preview, for people.
     """
     window = Window.of(original)
     chosen = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(original, preview, strict=True)]
@@ -73,7 +73,7 @@ def comparison(original: Values, preview: Values, *, title: str, names: Sequence
     draw = ImageDraw.Draw(sheet)
     columns = [MARGIN + left + i * (size[0] + GAP) for i in range(3)]
     draw.text((MARGIN, 16), title, TEXT, _font(22))
-    for x, name in zip(columns, ("original", "six-plane preview", "original - preview"), strict=True):
+    for x, name in zip(columns, ("original", f"six planes alone{cost and ', ' + cost}", "original - six planes"), strict=True):
         draw.text((x, top - 28), name, QUIET, _font(17))
     for row, ((a, b), name) in enumerate(zip(chosen, names, strict=True)):
         y = top + row * (size[1] + GAP)

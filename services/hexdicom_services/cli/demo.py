@@ -178,7 +178,7 @@ def _steps(times: Times, archives: Sequence[dict[str, Any]], instances: int) -> 
     if archives:
         rows.add_row("fit planes", f"{total('fit_seconds'):.1f}", "")
         rows.add_row("encode", f"{total('encode_seconds'):.1f}", f"on {archives[0]['device']}")
-        rows.add_row("verify", f"{total('verify_seconds'):.1f}", "decoded and compared, twice: the bitstream and the stored object")
+        rows.add_row("verify", f"{total('verify_seconds'):.1f}", "read back from the store, decoded, every data set compared")
     rows.add_row("archive", f"{times['archive']:.1f}", "from the last instance until archived, waiting included")
     rows.add_row("restore", f"{times['restore']:.1f}", "found, fetched, decoded, proved, written")
     return rows

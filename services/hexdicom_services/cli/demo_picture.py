@@ -10,6 +10,7 @@ from hexdicom.dicom.series import plan_files
 from hexdicom_services import picture
 from hexdicom_services.cli.archive_file import bitstream
 from hexdicom_services.cli.files import write_whole
+from hexdicom_services.cli.output import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ def draw(files: Sequence[Path], archives: Sequence[dict[str, Any]], out: Path, d
         original[list(phases), z],
         planes,
         title=f"{plan.series_description or 'Series'}, slice {z + 1} of {depth}",
+        cost=size(next((layer["bytes"] for layer in archive["layers"] if layer["name"] == "planes"), 0)),
         names=[f"time {phase + 1} of {t}" for phase in phases],
     )
     write_whole(out, lambda path: sheet.save(path, format="PNG", optimize=True))
