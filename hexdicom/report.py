@@ -21,7 +21,7 @@ class GroupReport:
 
     source_bytes: of the files. pixel_bytes: of the stored values. archive_bytes: of the archive objects.
     header_bytes: what the headers cost: manifest (with the digests) and header table, as they lie in the archive.
-    verify_seconds: the codec's own check, and reading back, decoding and comparing every data set.
+    verify_seconds: reading back, decoding and comparing every data set (lossy: and the codec's own check).
     archives: one file per part; uid: SOP Instance UID of the first.
     """
 

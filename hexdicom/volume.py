@@ -35,9 +35,7 @@ class CineVolume:
                 hint="Expected (time, slice, row, column), each at least 1.",
             )
         if self.values.dtype.name not in DTYPES or not self.values.dtype.isnative:
-            raise VolumeError(
-                f"Values of type {self.values.dtype} cannot be coded.", hint=f"Expected one of {', '.join(DTYPES)}."
-            )
+            raise VolumeError(f"Values of type {self.values.dtype} cannot be coded.", hint=f"Expected one of {', '.join(DTYPES)}.")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

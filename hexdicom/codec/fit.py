@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.interface import Progress
     from hexdicom.codec.planes import SixPlanes, Size
 
-_GRID_VOXELS = 1 << 15
+_GRID_VOXELS = 1 << 14
 _ROUND_FROM = 0.6  # share of the steps after which planes are rounded as in the bitstream
 
 
@@ -69,9 +69,9 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
 
 
 def _grid(shape: torch.Size, generator: torch.Generator) -> list[torch.Tensor]:
-    """A random Cartesian sub-grid of at most 2^15 voxels: sorted indices along t, z, y, x, few of t and z, many of y and x."""
+    """A random Cartesian sub-grid of at most 2^14 voxels: sorted indices along t, z, y, x, few of t and z, many of y and x."""
     t, z, y, x = shape
-    rows, columns = min(y, 128), min(x, 128)
+    rows, columns = min(y, 64), min(x, 128)
     phases = min(t, max(1, _GRID_VOXELS // (rows * columns * min(z, 2))))
     slices = min(z, max(1, _GRID_VOXELS // (rows * columns * phases)))
     return [

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SMALLEST = 4096  # voxels; below, the parameters of a model outweigh what it saves
 _SMALL = 1 << 20
+_PREVIEW_BYTES, _LEAST_PREVIEW_RATIO = 8192, 200.0
 _SEARCH_STEPS = 7
 _SEARCH_RATIOS = (4.0, 20_000.0)
 
@@ -80,13 +81,11 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
 def decode(bitstream: bytes, device: str, progress: Progress) -> CineVolume:
     """See `hexdicom.codec.decode`."""
     parsed = container.unpack(bitstream)
-    data = parsed.layer(STORED)
+    data = _checked(parsed).layer(STORED)
     if data is not None:
         return CineVolume(stored.decode(data, parsed.shape, parsed.dtype))
     on = resolve(device)
     exact = parsed.layer(RESIDUAL)
-    if (exact is None) != (parsed.max_error is None):
-        raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
     if exact is None:
         return CineVolume(_typed(_base(parsed, on), parsed.dtype))
     stream = residual.parse(exact, parsed.shape)
@@ -96,7 +95,7 @@ def decode(bitstream: bytes, device: str, progress: Progress) -> CineVolume:
 
 def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineVolume:
     """See `hexdicom.codec.preview`."""
-    parsed = container.unpack(bitstream)
+    parsed = _checked(container.unpack(bitstream))
     for time in times or ():
         if not 0 <= time < parsed.shape[0]:
             raise ProfileError(f"Time {time} does not exist.", hint=f"The series has the times 0 to {parsed.shape[0] - 1}.")
@@ -116,10 +115,20 @@ def resolve(device: str) -> torch.device:
     return torch.device(device)
 
 
+def _checked(parsed: Container) -> Container:
+    kinds = {layer.kind for layer in parsed.layers}
+    bound = parsed.max_error
+    if not (
+        (kinds == {STORED} and bound == 0)
+        or (kinds == {PLANES} and bound is None)
+        or (kinds == {PLANES, RESIDUAL} and bound is not None)
+    ):
+        raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
+    return parsed
+
+
 def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
-    data = parsed.layer(PLANES)
-    if data is None:
-        raise BitstreamError("The bitstream has neither planes nor stored values.")
+    data = parsed.layer(PLANES) or b""
     return synthesis.evaluate(synthesis.from_bytes(data, parsed.shape), parsed.shape, device, times)
 
 
@@ -127,6 +136,10 @@ def _planes(
     values: NDArray[np.int32], profile: Profile, device: torch.device, progress: Progress
 ) -> tuple[bytes, NDArray[np.int32]]:
     """-> (planes layer, (T, Z, Y, X) what it decodes to)"""
+    if profile.kind != "lossy":
+        # a preview needs some nodes to be one, also where the series is small
+        ratio = min(profile.ratio, max(_LEAST_PREVIEW_RATIO, 2 * values.size / _PREVIEW_BYTES))
+        return _fitted(values, profile, ratio, device, progress)
     if profile.psnr is None:
         return _fitted(values, profile, profile.ratio, device, progress)
     best: tuple[bytes, NDArray[np.int32]] | None = None

@@ -18,7 +18,8 @@ class Profile:
     kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (six planes alone).
     max_error: bound on the absolute error in stored values; only near-lossless has one, at least 1.
     ratio: r of eq. 2, uncompressed size over size of the six planes. In the lossy profile this is what is asked for;
-        in the others it sizes the base layer, which is there for the preview and as a context.
+        in the others it sizes the base layer, which is there for the preview and as a context: a small series gets more, up to
+        8 kB or 1/200 of it.
     psnr: lossy only, instead of a given ratio: the largest ratio is searched that reaches this many dB.
     channels, hidden: k of the planes, and the width of the decoder network.
     steps: Adam steps of the fit.
@@ -27,11 +28,11 @@ class Profile:
     name: str = "lossless"
     kind: Kind = "lossless"
     max_error: int = 0
-    ratio: float = 2000.0
+    ratio: float = 1000.0
     psnr: float | None = None
-    channels: int = 12
+    channels: int = 8
     hidden: int = 12
-    steps: int = 150
+    steps: int = 250
 
     def __post_init__(self) -> None:
         if (self.kind == "near-lossless") != (self.max_error > 0) or self.max_error < 0:

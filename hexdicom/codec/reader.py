@@ -45,8 +45,8 @@ class Reader:
 def unzstd(data: bytes, limit: int, what: str) -> bytes:
     """Decompress one zstd frame; raises BitstreamError where it is damaged or holds more than `limit` bytes."""
     try:
-        # a frame's own statement of its size is not to be believed, so it is read as a stream
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data) as stream:
+        # a frame's own statement of its size is not to be believed, so it is read as a stream; what follows it is an error
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data, read_across_frames=True) as stream:
             plain: bytes = stream.read(limit + 1)
     except zstandard.ZstdError as error:
         raise BitstreamError(f"The {what} cannot be decompressed: {error}.") from None

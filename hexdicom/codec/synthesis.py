@@ -1,6 +1,7 @@
 """The six planes as a decoder sees them: integers in, integers out, the same on every machine. Specified in docs/format.md.
 
-Integers are carried in doubles: every intermediate value stays below 2^53, so each step is exact in any order, on CPU and GPU.
+Integers are carried in doubles: every intermediate value that is not clamped away stays below 2^53, so each step is exact in any
+order, on CPU and GPU.
 """
 
 from __future__ import annotations
