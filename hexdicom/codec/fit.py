@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hexdicom.codec import planes
+from hexdicom.codec.parallel import threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +29,12 @@ def fit(values: NDArray[np.int32], size: Size, steps: int, device: torch.device,
     low, high = int(values.min()), int(values.max())
     target = torch.from_numpy(values).to(device)
     scale = 100 / max(1, high - low)
-    for attempt in range(4):
-        model = planes.SixPlanes(size, seed + attempt).to(device)
-        if _descend(model, target, low, scale, steps, 0.5**attempt, progress):
-            break
-    else:
-        model = planes.SixPlanes(size, seed).to(device)  # cannot be fitted: a flat grey will do, the residual layer corrects it
-    return model
+    with threads(device):
+        for attempt in range(4):
+            model = planes.SixPlanes(size, seed + attempt).to(device)
+            if _descend(model, target, low, scale, steps, 0.5**attempt, progress):
+                return model
+    return planes.SixPlanes(size, seed).to(device)  # cannot be fitted: any planes will do, the residual layer corrects them
 
 
 def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, steps: int, rate: float, progress: Progress) -> bool:

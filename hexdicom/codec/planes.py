@@ -107,7 +107,7 @@ class SixPlanes(torch.nn.Module):
         for name, plane in zip(PLANES, self.planes, strict=True):
             values = plane + (torch.round(plane * STEP) / STEP - plane).detach() if rounded else plane
             rows, columns = weights[AXES.index(name[0])], weights[AXES.index(name[1])]
-            full.append(torch.einsum("ai,bj,ijk->abk", rows, columns, values))
+            full.append(torch.einsum("ai,ibk->abk", rows, torch.einsum("bj,ijk->ibk", columns, values)))
         yx, zx, zy, tx, ty, tz = full
         along_x = zx[None] * tx[:, None]  # (T, Z, X, k)
         along_y = zy[None] * ty[:, None] * tz[:, :, None]  # (T, Z, Y, k)

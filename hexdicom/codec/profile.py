@@ -32,7 +32,7 @@ class Profile:
     psnr: float | None = None
     channels: int = 8
     hidden: int = 12
-    steps: int = 250
+    steps: int = 600
 
     def __post_init__(self) -> None:
         if (self.kind == "near-lossless") != (self.max_error > 0) or self.max_error < 0:

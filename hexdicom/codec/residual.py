@@ -15,6 +15,7 @@ import zstandard
 
 from hexdicom.codec import linear, logistic, symbols
 from hexdicom.codec.causal import Surroundings
+from hexdicom.codec.parallel import threads
 from hexdicom.codec.reader import Reader, unzstd
 from hexdicom.errors import BitstreamError, Truncated, UnsupportedVersion
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _PARAMETER_LIMIT = 1 << 20
 _CHUNK = 1 << 20
+_WORTH_SPLITTING = 512  # voxels
 _VOXELS_PER_BYTE = 1 << 16  # more are not believed; `encode` stores what would come out smaller than this
 
 
@@ -130,16 +132,22 @@ def _walk(
     predictor = model.on(surroundings.device)
     total = surroundings.schedule.voxels
     done = 0
-    for count, indices in enumerate(surroundings.schedule):
-        voxels = torch.from_numpy(indices).to(surroundings.device)
-        means, contexts = predictor.predict(surroundings.view(voxels), low, high)
-        mean, context = means.cpu().numpy(), contexts.cpu().numpy()
-        q = residual(mean, context, voxels)
-        centre = _quantiser(mean, low, high, max_error)[0]
-        surroundings.commit(voxels, np.clip(centre + q * (2 * max_error + 1), low, high), mean)
-        done += len(indices)
-        if count % 32 == 0:
-            progress("voxels", done / total)
+
+    def predict(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return predictor.predict(surroundings.view(part), low, high)
+
+    with threads(surroundings.device) as workers:
+        for count, indices in enumerate(surroundings.schedule):
+            voxels = torch.from_numpy(indices).to(surroundings.device)
+            share = -(-len(indices) // workers.count) if len(indices) > _WORTH_SPLITTING else len(indices)
+            predicted = workers.map(predict, torch.split(voxels, share))
+            mean, context = (torch.cat(column).cpu().numpy() for column in zip(*predicted, strict=True))
+            q = residual(mean, context, voxels)
+            centre = _quantiser(mean, low, high, max_error)[0]
+            surroundings.commit(voxels, np.clip(centre + q * (2 * max_error + 1), low, high), mean)
+            done += len(indices)
+            if count % 32 == 0:
+                progress("voxels", done / total)
     return surroundings.decoded()
 
 

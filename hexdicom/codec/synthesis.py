@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from hexdicom.codec import logistic, planes, symbols
+from hexdicom.codec.parallel import threads
 from hexdicom.codec.planes import AXES, PLANES, STEP, SixPlanes, Size, interpolation
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,13 +74,14 @@ def evaluate(
     model: Rounded, shape: tuple[int, int, int, int], device: torch.device, times: Sequence[int] | None = None
 ) -> NDArray[np.int32]:
     """-> (len(times) or T, Z, Y, X) stored values. Any frame costs the same: nothing before it is needed."""
-    frames = list(_frames(model, shape, device, range(shape[0]) if times is None else times))
-    return np.stack(frames)
+    with threads(device) as workers:
+        frame = _synthesis(model, shape, device)
+        return np.stack(workers.map(frame, range(shape[0]) if times is None else times))
 
 
-def _frames(
-    model: Rounded, shape: tuple[int, int, int, int], device: torch.device, times: Sequence[int]
-) -> Iterator[NDArray[np.int32]]:
+def _synthesis(model: Rounded, shape: tuple[int, int, int, int], device: torch.device) -> Callable[[int], NDArray[np.int32]]:
+    """-> the function that computes the (Z, Y, X) frame of a time"""
+
     def tensor(array: NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(array).to(device, torch.float64)
 
@@ -92,7 +94,8 @@ def _frames(
     weight1, bias1 = tensor(model.weight1), tensor(model.bias1) * (1 << UNIT)
     weight2 = tensor(model.weight2)
     coarse, fine = (table.to(device) for table in _exponentials())
-    for t in times:
+
+    def frame_of(t: int) -> NDArray[np.int32]:
         frame = np.empty(shape[1:], np.int32)
         for z in range(shape[1]):
             along_x = _shift(zx[z] * tx[t], UNIT)  # (X, k)
@@ -102,7 +105,9 @@ def _frames(
             hidden = coarse[exponent >> 6] * fine[exponent & 63] >> 16  # (Y, X, m) in 1/4096
             grey = _shift(hidden.to(torch.float64) @ weight2 + model.bias2, _OUTPUT_SHIFT)  # (Y, X)
             frame[z] = grey.clamp(model.low, model.high).to(torch.int32).cpu().numpy()
-        yield frame
+        return frame
+
+    return frame_of
 
 
 def _shift(values: torch.Tensor, bits: int) -> torch.Tensor:

@@ -1,0 +1,45 @@
+"""Threads that meet rarely.
+
+Torch's own meet at the end of every operation, and a series takes a hundred thousand small ones: on a machine with anything else to
+do, they wait more than they work. So each operation runs on one thread, and the work is split here.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+class Threads:
+    """Runs a function over parts, on the CPU on as many threads as torch would have used, on a GPU on one."""
+
+    def __init__(self, device: torch.device, pool: ThreadPoolExecutor, count: int) -> None:
+        self.count = count if device.type == "cpu" else 1
+        self._pool = pool
+
+    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+        """The results in the order of the parts."""
+        if self.count == 1 or len(parts) == 1:
+            return [function(part) for part in parts]
+        return list(self._pool.map(function, parts))
+
+
+@contextmanager
+def threads(device: torch.device) -> Iterator[Threads]:
+    """While it lasts, torch runs every operation on one thread."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield Threads(device, pool, count)
+    finally:
+        torch.set_num_threads(count)
