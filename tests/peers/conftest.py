@@ -84,7 +84,7 @@ def cut_connection(peer: Peer, *, after: int, times: int, downstream: bool = Fal
 
     def pump(source: socket.socket, sink: socket.socket, budget: float) -> None:
         with contextlib.suppress(OSError):
-            while (data := source.recv(4096)) and budget > 0:
+            while budget > 0 and (data := source.recv(int(min(4096, budget)))):
                 sink.sendall(data)
                 budget -= len(data)
         for end in (source, sink):

@@ -141,7 +141,7 @@ def test_a_broken_line_costs_nothing(orthanc: RunningPeer, archived: Path, out: 
     scu.store(orthanc.peer, sorted((archived / "out").rglob("*.dcm")))
     request = Request(study_instance_uid=head(archived).StudyInstanceUID)
     with (
-        cut_connection(orthanc.peer, after=1_500, times=1, downstream=True) as peer,
+        cut_connection(orthanc.peer, after=600, times=1, downstream=True) as peer,
         pytest.raises(PeerError, match=r"C-FIND|C-GET"),
     ):
         restorer.fetch(peer, request, out, Work(NOW, patience=Patience(attempts=1, delay=0.01)))

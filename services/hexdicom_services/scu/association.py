@@ -12,6 +12,7 @@ from pynetdicom import _config as pynetdicom_config
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from hexdicom.errors import PeerError
+from hexdicom_services.scu import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hexdicom_services.peer import Peer
 
 MAX_CONTEXTS = 128  # PS3.8 section 9.3.2.2: odd identifiers 1 to 255
+_LAST_WORDS = 2.0  # seconds for an association to end that was released or aborted
 MAX_PDU = 1 << 17  # bytes that we are ready to receive at once
 
 
@@ -46,17 +48,24 @@ DEFAULT_PATIENCE = Patience()
 
 
 class _Connection:
-    """Whether the TCP connection came about: pynetdicom tells it only through an event."""
+    """The TCP connection of an association, which pynetdicom shows only in an event."""
 
     def __init__(self) -> None:
-        self.opened = False
+        self.socket: socket.socket | None = None
 
     def __call__(self, event: Event) -> None:
-        self.opened = True
         transport = event.assoc.dul.socket
         if transport is not None and transport.socket is not None:
+            self.socket = transport.socket
             # Without it each message waits up to 40 ms for the peer's delayed acknowledgement.
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self, assoc: Association) -> None:
+        """Once nobody uses it any more: pynetdicom leaves a socket open whose other end went first."""
+        if assoc.dul.is_alive():
+            assoc.dul.join(_LAST_WORDS)
+        if self.socket is not None and not assoc.dul.is_alive():
+            self.socket.close()
 
 
 @contextmanager
@@ -88,15 +97,19 @@ def associate(
         ext_neg=list(roles) or None,
         evt_handlers=[(evt.EVT_CONN_OPEN, connection), *handlers],
     )
-    if not assoc.is_established:
-        raise _refusal(peer, assoc, connected=connection.opened)
     try:
-        yield assoc
-    except BaseException:
-        assoc.abort()
-        raise
-    if assoc.is_established:
-        assoc.release()
+        if not assoc.is_established:
+            raise _refusal(peer, assoc, connected=connection.socket is not None)
+        checkpoint.install(assoc)
+        try:
+            yield assoc
+        except BaseException:
+            assoc.abort()
+            raise
+        if assoc.is_established:
+            assoc.release()
+    finally:
+        connection.close(assoc)
 
 
 def status_of(peer: Peer, assoc: Association, response: Dataset, doing: str) -> int:
