@@ -129,9 +129,7 @@ class _Scene:
         texture = _smooth_field(self.rows, self.columns, self.seed)
         return image * (1 + 0.05 * texture)
 
-    def _paint_heart(
-        self, squeeze: float, ellipse: Callable[..., Image], paint: Callable[[float, Image], None]
-    ) -> None:
+    def _paint_heart(self, squeeze: float, ellipse: Callable[..., Image], paint: Callable[[float, Image], None]) -> None:
         size = 1.2 * (1 - 0.45 * self.depth**2)
         x, y = 20 + 6 * self.depth, -14 + 3 * squeeze  # mm
         inner = size * (25 - 9.5 * squeeze)

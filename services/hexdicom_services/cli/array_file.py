@@ -2,7 +2,7 @@
 
 A NIfTI file holds its values with x running fastest, then y, z and t; that is the memory order of (T, Z, Y, X), so nothing is
 reordered. What the codec does not know (the NIfTI header, or the type of the numbers where it is not one of the codec's)
-follows the bitstream in the .hxd file as a trailer: docs/format.md, "Files of arrays".
+follows the bitstream in the .hxd file as a trailer: docs/array-files.md.
 """
 
 from __future__ import annotations
