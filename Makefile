@@ -30,7 +30,7 @@ demo: $(VENV)/.ready ## send, archive, restore and prove a series; SERIES=/a/fol
 
 check: $(VENV)/.ready ## style, types and import contracts
 	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
+	@$(BIN)/ruff format --check hexdicom services tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
