@@ -48,7 +48,7 @@ def codec_(sources: tuple[Path, ...], only: tuple[str, ...], device: str, as_jso
     """Lossless size and time of our codec and of others, on the same values.
 
     SRC are DICOM files and folders, or arrays (.npy, .nii). The others are those of imagecodecs, frame by frame, as a PACS
-    stores them; `pip install 'hexdicom[bench]'` brings them. Every result is decoded and compared.
+    stores them, and tomoz; `pip install 'hexdicom[bench]'` brings them. Every result is decoded and compared.
     """
     from hexdicom_services.cli.bench_codec import measure
 
