@@ -5,6 +5,7 @@ Torch is imported when the first volume is coded, not before.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hexdicom.codec import container
@@ -16,7 +17,20 @@ if TYPE_CHECKING:
 
     from hexdicom.volume import CineVolume
 
-__all__ = ["EncodeReport", "Encoded", "Info", "LayerSize", "Profile", "Progress", "decode", "encode", "inspect", "preview"]
+__all__ = [
+    "EncodeReport",
+    "Encoded",
+    "Info",
+    "LayerSize",
+    "Profile",
+    "Progress",
+    "attach",
+    "attachment",
+    "decode",
+    "encode",
+    "inspect",
+    "preview",
+]
 
 
 def encode(
@@ -58,6 +72,21 @@ def inspect(bitstream: bytes) -> Info:
     parsed = container.unpack(bitstream)
     layers = tuple(LayerSize(layer.name, len(layer.data)) for layer in parsed.layers)
     return Info(parsed.version, parsed.shape, parsed.dtype, parsed.max_error, layers)
+
+
+def attach(bitstream: bytes, data: bytes) -> bytes:
+    """The bitstream with bytes of the caller's own, which the codec keeps and checks but does not look into.
+
+    Raises BitstreamError; an attachment that is there is replaced.
+    """
+    parsed = container.unpack(bitstream)
+    layers = [layer for layer in parsed.layers if layer.kind != container.ATTACHMENT]
+    return container.pack(replace(parsed, layers=(*layers, container.Layer(container.ATTACHMENT, data))))
+
+
+def attachment(bitstream: bytes) -> bytes | None:
+    """What `attach` put there. Raises BitstreamError."""
+    return container.unpack(bitstream).layer(container.ATTACHMENT)
 
 
 def _silent(step: str, fraction: float) -> None:

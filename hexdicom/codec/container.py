@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x89HXD\r\n\x1a\n"
 VERSION = 1
-PLANES, RESIDUAL, STORED = 1, 2, 3
-LAYER_NAMES = {PLANES: "planes", RESIDUAL: "residual", STORED: "stored"}
+PLANES, RESIDUAL, STORED, ATTACHMENT = 1, 2, 3, 4
+LAYER_NAMES = {PLANES: "planes", RESIDUAL: "residual", STORED: "stored", ATTACHMENT: "attachment"}
 UNBOUNDED = 0xFFFFFFFF
 MAX_VOXELS = 1 << 28  # decoding needs memory in proportion to it; the largest MR series we know has a fifth of this
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hexdicom.codec import container, fit, planes, residual, stored, synthesis
-from hexdicom.codec.container import PLANES, RESIDUAL, STORED, Container, Layer
+from hexdicom.codec.container import ATTACHMENT, PLANES, RESIDUAL, STORED, Container, Layer
 from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
 from hexdicom.errors import BitstreamError, ProfileError, VerificationError
 from hexdicom.metrics import psnr
@@ -116,7 +116,7 @@ def resolve(device: str) -> torch.device:
 
 
 def _checked(parsed: Container) -> Container:
-    kinds = {layer.kind for layer in parsed.layers}
+    kinds = {layer.kind for layer in parsed.layers} - {ATTACHMENT}
     bound = parsed.max_error
     if not (
         (kinds == {STORED} and bound == 0)

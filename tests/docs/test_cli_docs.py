@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
-from hexdicom_services import cli
 
 from hexdicom import errors
+from hexdicom_services import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "cli.md"

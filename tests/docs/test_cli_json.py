@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hexdicom_services import cli
-from hexdicom_services.status import Failure, NodeStatus, Work
 
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services import cli
+from hexdicom_services.status import Failure, NodeStatus, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -50,6 +50,7 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "v1-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
         "v1-lossless-wide-int16": (wide("int16"), Profile(**QUICK)),
         "v1-lossless-int8": (wide("int8"), Profile(**QUICK)),
+        "v1-stored-with-attachment": (np.arange(96, dtype=np.int16).reshape(2, 2, 4, 6), Profile(**QUICK)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 
@@ -61,6 +62,8 @@ def main() -> None:
         if name in expected:
             continue
         bitstream = codec.encode(CineVolume(values), profile, device="cpu").bitstream
+        if name.endswith("attachment"):
+            bitstream = codec.attach(bitstream, b"the caller's own")
         decoded = codec.decode(bitstream, device="cpu").values
         (FOLDER / f"{name}.hxd").write_bytes(bitstream)
         digest = hashlib.sha256(decoded.astype(decoded.dtype.newbyteorder("<")).tobytes()).hexdigest()

@@ -18,7 +18,7 @@ import zstandard
 
 Shape = tuple[int, int, int, int]
 TYPES = (("uint8", "B", 0, 255), ("int8", "b", -128, 127), ("uint16", "H", 0, 65535), ("int16", "h", -32768, 32767))
-PLANES, RESIDUAL, STORED = 1, 2, 3
+PLANES, RESIDUAL, STORED, ATTACHMENT = 1, 2, 3, 4
 NO_BOUND = 0xFFFFFFFF
 
 
@@ -365,11 +365,12 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
     check(zlib.crc32(bitstream[: reader.at]) == reader.numbers("I", 1)[0], "the header's checksum")
     layers = {}
     for layer, checksum, length in entries:
-        check(layer in (PLANES, RESIDUAL, STORED) and layer not in layers, "unknown layer, or one twice")
+        check(layer in (PLANES, RESIDUAL, STORED, ATTACHMENT) and layer not in layers, "unknown layer, or one twice")
         layers[layer] = reader.take(length)
         check(zlib.crc32(layers[layer]) == checksum, "a layer's checksum")
     check(not reader.rest(), "bytes after the last layer")
 
+    layers.pop(ATTACHMENT, None)
     if set(layers) == {STORED} and bound == 0:
         values = Reader(inflate(layers[STORED], prod(shape) * struct.calcsize(code))).numbers(code, prod(shape))
     elif set(layers) == {PLANES} and bound == NO_BOUND:

@@ -30,3 +30,8 @@ def test_every_version_and_every_layer_kind_is_frozen() -> None:
 
 def test_no_frozen_bitstream_went_missing() -> None:
     assert {path.stem for path in FOLDER.glob("*.hxd")} == set(EXPECTED)
+
+
+def test_the_attachment_is_as_ever() -> None:
+    assert codec.attachment((FOLDER / "v1-stored-with-attachment.hxd").read_bytes()) == b"the caller's own"
+    assert codec.attachment((FOLDER / "v1-lossy.hxd").read_bytes()) is None

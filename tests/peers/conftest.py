@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services.peer import Peer
 
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services.peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

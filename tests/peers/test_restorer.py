@@ -8,9 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services import cli, restorer, scu
-from hexdicom_services.restorer import Request, Work
-from hexdicom_services.scu.association import Patience
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import split_dataset
@@ -19,6 +16,9 @@ from hexdicom import pipeline
 from hexdicom.codec import Profile
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom.errors import NotFound, PeerError
+from hexdicom_services import cli, restorer, scu
+from hexdicom_services.restorer import Request, Work
+from hexdicom_services.scu.association import Patience
 from tests.peers.conftest import RunningPeer, cut_connection
 
 if TYPE_CHECKING:

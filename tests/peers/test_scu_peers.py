@@ -7,14 +7,14 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services import scu
-from hexdicom_services.peer import Peer
-from hexdicom_services.scu.association import Patience
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import split_dataset
 
 from hexdicom.errors import NotFound, PeerError
+from hexdicom_services import scu
+from hexdicom_services.peer import Peer
+from hexdicom_services.scu.association import Patience
 from tests.peers.conftest import DESTINATION, RunningPeer, cut_connection, port, running, tool
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hexdicom_services import picture
 from PIL import Image
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom.errors import ConfigError
+from hexdicom_services import picture
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,9 +23,7 @@ def is_bitstream(path: Path) -> bool:
 def bitstream(path: Path) -> bytes:
     """Raises NotFound, ArchiveError, BitstreamError."""
     if is_bitstream(path):
-        from hexdicom_services.cli.array_file import detach
-
-        return detach(read_bytes(path))[0]
+        return read_bytes(path)
     contents = [read_bytes(file) for file in scan([path])]
     if path.is_dir():
         contents = [content for content in contents if is_archive_object(content)]

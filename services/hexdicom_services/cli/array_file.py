@@ -2,7 +2,7 @@
 
 A NIfTI file holds its values with x running fastest, then y, z and t; that is the memory order of (T, Z, Y, X), so nothing is
 reordered. What the codec does not know (the NIfTI header, or the type of the numbers where it is not one of the codec's)
-follows the bitstream in the .hxd file as a trailer: docs/array-files.md.
+is attached to the bitstream in the .hxd file: docs/array-files.md.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from hexdicom.errors import BadChecksum, BitstreamError, Truncated, VolumeError
+from hexdicom import codec
+from hexdicom.errors import BitstreamError, VolumeError
 from hexdicom.volume import DTYPES, CineVolume
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Values = NDArray[Any]
-_MARK: Final = b"HXDTRAIL"
 _NIFTI_2: Final = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-_TAIL: Final = struct.Struct("<II8s")  # length of the compressed trailer, its CRC-32, mark
 _LIMIT: Final = 1 << 26  # bytes of a NIfTI header with its extensions
 _ENDINGS: Final = (".npy", ".nii", ".nii.gz")
 
 
 @dataclass(frozen=True, slots=True)
-class Trailer:
+class Origin:
     """How an array lay on disk. dtype: of its numbers there. header: of the NIfTI file up to its voxels, else empty."""
 
     dtype: str
@@ -49,15 +48,15 @@ def ending(path: Path) -> str:
     raise VolumeError(f"{path.name} is not a file of an array.", hint=f"Known endings: {', '.join(_ENDINGS)}.")
 
 
-def read(path: Path) -> tuple[CineVolume, Trailer | None]:
-    """The stored integers of a file; the trailer is None where they and their type say everything. Raises VolumeError."""
+def read(path: Path) -> tuple[CineVolume, Origin | None]:
+    """The stored integers of a file; the origin is None where they and their type say everything. Raises VolumeError."""
     kind = ending(path)
     try:
         data = path.read_bytes()
         if kind == ".npy":
             array = np.load(io.BytesIO(data), allow_pickle=False)
             values = _integers(array, path.name)
-            return CineVolume(values), Trailer(array.dtype.str) if array.dtype != values.dtype else None
+            return CineVolume(values), Origin(array.dtype.str) if array.dtype != values.dtype else None
         if kind == ".nii.gz":
             data = gzip.decompress(data)
         return _read_nifti(data, path.name)
@@ -67,51 +66,45 @@ def read(path: Path) -> tuple[CineVolume, Trailer | None]:
         raise VolumeError(f"{path} cannot be read: {error}.") from error
 
 
-def write(path: Path, volume: CineVolume, trailer: Trailer | None) -> None:
+def write(path: Path, volume: CineVolume, origin: Origin | None) -> None:
     """The array with the type that it had, as .npy or NIfTI by the ending of `path`. Raises VolumeError."""
     kind = ending(path)
-    values = volume.values if trailer is None else volume.values.astype(trailer.dtype)
+    values = volume.values if origin is None else volume.values.astype(origin.dtype)
     if kind == ".npy":
         with path.open("wb") as file:
             np.save(file, values, allow_pickle=False)
         return
-    header = trailer.header if trailer is not None and trailer.header else _new_header(volume, values.dtype)
+    header = origin.header if origin is not None and origin.header else _new_header(volume, values.dtype)
     data = header + values.tobytes()
     path.write_bytes(gzip.compress(data, compresslevel=6, mtime=0) if kind == ".nii.gz" else data)
 
 
-def attach(bitstream: bytes, trailer: Trailer | None) -> bytes:
+def attach(bitstream: bytes, origin: Origin | None) -> bytes:
     """The content of an .hxd file."""
-    if trailer is None:
+    if origin is None:
         return bitstream
-    head = json.dumps({"dtype": trailer.dtype}).encode()
-    blob = zlib.compress(struct.pack("<I", len(head)) + head + trailer.header, 9)
-    return bitstream + blob + _TAIL.pack(len(blob), zlib.crc32(blob), _MARK)
+    head = json.dumps({"dtype": origin.dtype}).encode()
+    return codec.attach(bitstream, zlib.compress(struct.pack("<I", len(head)) + head + origin.header, 9))
 
 
-def detach(content: bytes) -> tuple[bytes, Trailer | None]:
-    """Bitstream and trailer of an .hxd file. Raises BitstreamError for a damaged trailer."""
-    if len(content) < _TAIL.size or not content.endswith(_MARK):
-        return content, None
-    length, checksum, _ = _TAIL.unpack(content[-_TAIL.size :])
-    if length > len(content) - _TAIL.size:
-        raise Truncated("The trailer of the file is longer than the file.")
-    blob = content[len(content) - _TAIL.size - length : len(content) - _TAIL.size]
-    if zlib.crc32(blob) != checksum:
-        raise BadChecksum("The trailer of the file is damaged: its checksum does not match.")
+def attached(bitstream: bytes) -> Origin | None:
+    """What `attach` put there. Raises BitstreamError where it is damaged."""
+    blob = codec.attachment(bitstream)
+    if blob is None:
+        return None
     try:
         inflater = zlib.decompressobj()
         plain = inflater.decompress(blob, _LIMIT)
         (size,) = struct.unpack_from("<I", plain)
         dtype = np.dtype(json.loads(plain[4 : 4 + size])["dtype"])
     except (zlib.error, struct.error, ValueError, KeyError, TypeError) as error:
-        raise BitstreamError("The trailer of the file contradicts the format.") from error
+        raise BitstreamError("The attachment of the bitstream does not describe an array file.") from error
     if dtype.kind not in "iuf" or inflater.unconsumed_tail:
-        raise BitstreamError("The trailer of the file contradicts the format.")
-    return content[: len(content) - _TAIL.size - length], Trailer(dtype.str, plain[4 + size :])
+        raise BitstreamError("The attachment of the bitstream does not describe an array file.")
+    return Origin(dtype.str, plain[4 + size :])
 
 
-def _read_nifti(data: bytes, name: str) -> tuple[CineVolume, Trailer]:
+def _read_nifti(data: bytes, name: str) -> tuple[CineVolume, Origin]:
     kind: Any = nibabel.Nifti2Header if data[:4] in _NIFTI_2 else nibabel.Nifti1Header
     try:
         header = kind.from_fileobj(io.BytesIO(data))
@@ -128,7 +121,7 @@ def _read_nifti(data: bytes, name: str) -> tuple[CineVolume, Trailer]:
     x, y, z, t = (*shape, 1)[:4]
     array = np.frombuffer(data, dtype, count=x * y * z * t, offset=offset).reshape(t, z, y, x)
     dx, dy, dz = (float(step) for step in header.get_zooms()[:3])
-    return CineVolume(_integers(array, name), (dz, dy, dx)), Trailer(dtype.str, data[:offset])
+    return CineVolume(_integers(array, name), (dz, dy, dx)), Origin(dtype.str, data[:offset])
 
 
 def _integers(array: Values, name: str) -> Values:

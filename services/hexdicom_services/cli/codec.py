@@ -39,10 +39,10 @@ def encode(
     from hexdicom.codec import encode as encode_volume  # imports torch
     from hexdicom_services.cli import array_file
 
-    volume, trailer = array_file.read(file)
+    volume, origin = array_file.read(file)
     with steps() as progress:
         encoded = encode_volume(volume, profile, device=device, progress=progress)
-    write_whole(output, array_file.attach(encoded.bitstream, trailer))
+    write_whole(output, array_file.attach(encoded.bitstream, origin))
     report: EncodeReport = encoded.report
     if as_json:
         emit(document(report))
@@ -66,10 +66,11 @@ def decode(file: Path, output: Path, device: str) -> None:
     from hexdicom_services.cli import array_file
 
     array_file.ending(output)
-    bitstream, trailer = array_file.detach(read_bytes(file))
+    bitstream = read_bytes(file)
+    origin = array_file.attached(bitstream)
     with steps() as progress:
         volume = decode_bitstream(bitstream, device=device, progress=progress)
-    write_whole(output, lambda path: array_file.write(path, volume, trailer))
+    write_whole(output, lambda path: array_file.write(path, volume, origin))
     screen().print(f"{output}: {'×'.join(map(str, volume.shape))} {volume.values.dtype}")
 
 

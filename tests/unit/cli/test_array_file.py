@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
 import pytest
-from hexdicom_services.cli.array_file import Trailer, attach, detach, ending, read, write
 
-from hexdicom.errors import BadChecksum, BitstreamError, Truncated, VolumeError
+from hexdicom import codec
+from hexdicom.codec.container import STORED, Container, Layer, pack
+from hexdicom.errors import BadChecksum, BitstreamError, VolumeError
 from hexdicom.volume import CineVolume
+from hexdicom_services.cli.array_file import Origin, attach, attached, ending, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+BITSTREAM = pack(Container((1, 1, 1, 1), "int16", 0, (Layer(STORED, b""),)))
 AFFINE = np.diag([1.5, 2.0, 8.0, 1.0])
 
 
@@ -33,10 +37,10 @@ def test_nifti_comes_back_as_the_same_file(tmp_path: Path, dtype: str, name: str
     image.header["descrip"] = b"kept"
     image.to_filename(tmp_path / name)
 
-    volume, trailer = read(tmp_path / name)
+    volume, origin = read(tmp_path / name)
     assert volume.shape == (6, 3, 4, 5)
     np.testing.assert_array_equal(volume.values, array.T)
-    write(tmp_path / f"b-{name}", volume, trailer)
+    write(tmp_path / f"b-{name}", volume, origin)
     first, again = (tmp_path / name).read_bytes(), (tmp_path / f"b-{name}").read_bytes()
     if name.endswith(".gz"):
         first, again = gzip.decompress(first), gzip.decompress(again)
@@ -47,9 +51,9 @@ def test_scaled_nifti_is_coded_as_its_stored_integers(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(values("int16"), AFFINE)
     image.header.set_slope_inter(0.25, 10)
     image.to_filename(tmp_path / "scaled.nii")
-    volume, trailer = read(tmp_path / "scaled.nii")
+    volume, origin = read(tmp_path / "scaled.nii")
     assert volume.values.dtype == np.int16
-    write(tmp_path / "back.nii", volume, trailer)
+    write(tmp_path / "back.nii", volume, origin)
     back = nibabel.load(tmp_path / "back.nii")
     np.testing.assert_array_equal(back.get_fdata(), nibabel.load(tmp_path / "scaled.nii").get_fdata())
     np.testing.assert_array_equal(back.affine, AFFINE)
@@ -57,9 +61,9 @@ def test_scaled_nifti_is_coded_as_its_stored_integers(tmp_path: Path) -> None:
 
 def test_nifti2_and_three_axes(tmp_path: Path) -> None:
     nibabel.Nifti2Image(values("int16")[..., 0], AFFINE).to_filename(tmp_path / "two.nii")
-    volume, trailer = read(tmp_path / "two.nii")
+    volume, origin = read(tmp_path / "two.nii")
     assert volume.shape == (1, 3, 4, 5)
-    write(tmp_path / "back.nii", volume, trailer)
+    write(tmp_path / "back.nii", volume, origin)
     assert (tmp_path / "back.nii").read_bytes() == (tmp_path / "two.nii").read_bytes()
 
 
@@ -67,8 +71,8 @@ def test_nifti2_and_three_axes(tmp_path: Path) -> None:
 def test_npy_comes_back_with_its_type(tmp_path: Path, dtype: str) -> None:
     array = (values("uint8").T // 2).astype(dtype)
     np.save(tmp_path / "a.npy", array)
-    volume, trailer = read(tmp_path / "a.npy")
-    write(tmp_path / "b.npy", volume, detach(attach(b"stream", trailer))[1])
+    volume, origin = read(tmp_path / "a.npy")
+    write(tmp_path / "b.npy", volume, attached(attach(BITSTREAM, origin)))
     back = np.load(tmp_path / "b.npy")
     assert back.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
     np.testing.assert_array_equal(back, array)
@@ -105,13 +109,15 @@ def test_what_is_not_an_array_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "pickled.npy")
 
 
-def test_damaged_trailers_are_errors_in_words() -> None:
-    whole = attach(b"bitstream", Trailer("<f4", b"header" * 60))
-    assert detach(whole) == (b"bitstream", Trailer("<f4", b"header" * 60))
-    assert detach(b"bitstream") == (b"bitstream", None)
+def test_attachments_that_are_no_origin_are_errors_in_words() -> None:
+    assert attached(attach(BITSTREAM, Origin("<f4", b"header" * 60))) == Origin("<f4", b"header" * 60)
+    assert attached(BITSTREAM) is None
+    damaged = bytearray(attach(BITSTREAM, Origin("<f4")))
+    damaged[-1] ^= 1
     with pytest.raises(BadChecksum):
-        detach(whole[:12] + bytes([whole[12] ^ 1]) + whole[13:])
-    with pytest.raises(Truncated):
-        detach(whole[-16:])
+        attached(bytes(damaged))
+    for nonsense in (b"", b"nonsense", zlib.compress(b"\2\0\0\0{}")):
+        with pytest.raises(BitstreamError):
+            attached(codec.attach(BITSTREAM, nonsense))
     with pytest.raises(BitstreamError):
-        detach(attach(b"bitstream", Trailer("object")))
+        attached(attach(BITSTREAM, Origin("object")))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import nibabel
 import numpy as np
 import pytest
+
 from hexdicom_services import cli
 
 if TYPE_CHECKING:

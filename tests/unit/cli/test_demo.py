@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services import cli
 
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services import cli
 
 if TYPE_CHECKING:
     from pathlib import Path

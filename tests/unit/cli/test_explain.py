@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hexdicom_services import cli
-
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services import cli
 
 if TYPE_CHECKING:
     from pathlib import Path

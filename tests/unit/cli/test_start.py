@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from click import Group
+
 from hexdicom_services import cli
 from hexdicom_services.cli.lazy import LazyGroup
 

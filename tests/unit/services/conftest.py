@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hexdicom_services.catalog.session import Catalog, open_catalog
-from hexdicom_services.scp.desk import Delivery, Desk
-from hexdicom_services.settings import NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
-from hexdicom_services.spool import Spool
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.scp.desk import Delivery, Desk
+from hexdicom_services.settings import NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
+from hexdicom_services.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hexdicom_services.peer import Peer
 
 from hexdicom.errors import ConfigError
+from hexdicom_services.peer import Peer
 
 
 def test_an_address_is_read() -> None:

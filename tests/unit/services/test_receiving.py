@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from hexdicom.errors import StoreError
 from hexdicom_services.part10 import file_head, read_head
 from hexdicom_services.recover import recover
 from hexdicom_services.scp.desk import Delivery, Desk
 from hexdicom_services.spool import Spool
-
-from hexdicom.errors import StoreError
 
 from .conftest import EXPLICIT, Bench, encoded
 

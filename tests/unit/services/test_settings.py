@@ -6,10 +6,10 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services import settings, shipped
-from hexdicom_services.toml import default_toml, render_toml
 
 from hexdicom.errors import ConfigError
+from hexdicom_services import settings, shipped
+from hexdicom_services.toml import default_toml, render_toml
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from hexdicom.codec.profile import Profile
+from hexdicom.errors import SeriesError, StoreError, VerificationError
 from hexdicom_services import intake
 from hexdicom_services.catalog import ledger
 from hexdicom_services.jobs.archive import EARLIER
@@ -14,9 +17,6 @@ from hexdicom_services.part10 import read_head
 from hexdicom_services.status import status
 from hexdicom_services.stores.folder import FolderStore
 from hexdicom_services.worker import Worker
-
-from hexdicom.codec.profile import Profile
-from hexdicom.errors import SeriesError, StoreError, VerificationError
 
 from .conftest import Bench, encoded
 
