@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import build_context
+
+from hexdicom.errors import PeerError
 from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.messages import Messages
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
 from hexdicom_services.settings import LoggingSection, NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.toml import render_toml
-from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import build_context
-
-from hexdicom.errors import PeerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,6 +157,7 @@ class Sender(threading.Thread):
     def run(self) -> None:
         context = build_context(MR, ExplicitVRLittleEndian)
         with contextlib.suppress(PeerError), associate(Peer("HEXDICOM", "127.0.0.1", self.port), [context]) as association:
+            association.dimse.msg_queue = Messages(association)
             for ds in self.data_sets:
                 if not association.is_established:
                     return

@@ -7,11 +7,11 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services import scu
-from hexdicom_services.peer import Peer
 from pydicom.uid import generate_uid
 
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services import scu
+from hexdicom_services.peer import Peer
 
 from .node_process import NodeProcess, Sender
 

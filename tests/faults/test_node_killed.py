@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hexdicom_services.part10 import read_head
 from pydicom.uid import generate_uid
 
 from hexdicom import pipeline
 from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services.part10 import read_head
 
 from .node_process import NodeProcess, Sender
 

@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from hexdicom.dicom.phantom import beating_heart
+from hexdicom.dicom.uids import archive_series_uid
+from hexdicom.errors import ConfigError
 from hexdicom_services import node as service
 from hexdicom_services import scu
 from hexdicom_services.part10 import file_head, read_head
@@ -26,15 +35,6 @@ from hexdicom_services.settings import (
 )
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.toml import render_toml
-from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-from hexdicom.dicom.phantom import beating_heart
-from hexdicom.dicom.uids import archive_series_uid
-from hexdicom.errors import ConfigError
 
 from .conftest import DESTINATION, RunningPeer, port, running, tool
 

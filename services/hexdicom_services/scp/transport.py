@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom import _config, transport
 
+from hexdicom_services.messages import Messages
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
@@ -37,7 +39,7 @@ class NodeSocket(transport.AssociationSocket):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc.dul._run_loop_delay = 0
             assoc.dul.to_provider_queue = _Announcing(self._wake)
-            assoc.dimse.msg_queue = _Patient()
+            assoc.dimse.msg_queue = Messages(assoc, patient=True)
 
     def __del__(self) -> None:
         os.close(self._wake)
@@ -85,13 +87,6 @@ class _Announcing(queue.Queue[Any]):
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
         os.eventfd_write(self._wake, 1)
-
-
-class _Patient(queue.Queue[Any]):
-    """Messages that came: asking waits a little, so that the one who asks need not sleep."""
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        return super().get(block, timeout) if block else super().get(True, _WAIT)
 
 
 def configure_pynetdicom(max_pdu: int) -> None:

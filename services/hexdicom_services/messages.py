@@ -1,0 +1,41 @@
+"""The messages that an association has received: a cure for waits in pynetdicom that nothing ends.
+
+When a connection breaks, pynetdicom puts one (None, None) into this queue. If its reactor takes that out before a `send_*`
+call waits, the call waits for its whole timeout although the connection is gone. Here whoever waits is told so at once.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+_SLICE = 0.05  # seconds between looks at whether the connection is still there
+
+
+class Messages(queue.Queue[Any]):
+    """Stands in for `association.dimse.msg_queue`.
+
+    patient: asking without waiting waits a little, so that a reactor that asks again and again need not sleep.
+    """
+
+    def __init__(self, association: Association, *, patient: bool = False) -> None:
+        super().__init__()
+        self._association, self._patient = association, patient
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next (context id, message); (None, None) where none will come. Raises queue.Empty."""
+        if not block:
+            return super().get(self._patient, _SLICE)
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                return super().get(True, _SLICE)
+            except queue.Empty:
+                if not self._association.dul.is_alive() and self.empty():
+                    return None, None
+                if until is not None and time.monotonic() >= until:
+                    raise
