@@ -172,7 +172,7 @@ def compress_group(
         verify_seconds=encoded.report.verify_seconds + perf_counter() - started,
         archives=tuple(paths),
     )
-    log.info("series %s is archived as %s", plan.series_instance_uid, report.uid, extra={"event": "series.archived"})
+    log.info("archive %s gives back every instance", report.uid, extra={"event": "archive.proved"})
     return report
 
 

@@ -12,6 +12,7 @@ from pynetdicom import _config as pynetdicom_config
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from hexdicom.errors import PeerError
+from hexdicom_services.messages import Messages
 from hexdicom_services.scu import checkpoint
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def associate(
         if not assoc.is_established:
             raise _refusal(peer, assoc, connected=connection.socket is not None)
         checkpoint.install(assoc)
+        assoc.dimse.msg_queue = Messages(assoc)
         try:
             yield assoc
         except BaseException:
