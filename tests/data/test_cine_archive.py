@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.data]
 @pytest.mark.slow
 def test_short_axis_stack(real_data: Path, tmp_path: Path) -> None:
     report = pipeline.compress([real_data / "cine/ge-sax"], tmp_path / "archive", Profile(), now=NOW)
-    (group,) = report.groups
+    (group,) = report.series
     assert group.encoding.shape == (20, 20, 256, 256)
     assert group.encoding.bits_per_voxel < 2.02  # JPEG-LS: 2.771
     restored = pipeline.restore([tmp_path / "archive"], tmp_path / "restored", now=NOW)
