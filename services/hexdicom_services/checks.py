@@ -46,6 +46,8 @@ def check(settings: Settings) -> list[CheckResult]:
         ("profile", partial(_profile, settings)),
         ("device", partial(_device, settings)),
     ]
+    if settings.forward.read_back == "move":
+        checks.append(("move port", partial(_move_port, settings)))
     checks += [(f"peer {name}", partial(_peer, settings, name)) for name in settings.peers]
     return [_tried(name, attempt) for name, attempt in checks]
 
@@ -81,22 +83,36 @@ def _catalog(settings: Settings) -> tuple[bool, str]:
 
 
 def _port(settings: Settings) -> tuple[bool | None, str]:
-    node = settings.node
+    running = _running(settings)
+    return (None, running) if running else _bindable(settings.node.host, settings.node.port)
+
+
+def _move_port(settings: Settings) -> tuple[bool | None, str]:
+    """Of the C-MOVE destination, which a node opens only while it reads back."""
+    free, message = _bindable(settings.node.host, settings.forward.move_port)
+    if not free and _running(settings):
+        return None, f"{message} The node that is running may be reading back."
+    return free, message
+
+
+def _running(settings: Settings) -> str:
     try:
         now = status(settings)
-        if now.running:
-            return None, f"A node is running, process {now.pid}, port {now.port}."
     except NotFound:
-        pass
-    family = socket.AF_INET6 if ":" in node.host else socket.AF_INET
+        return ""
+    return f"A node is running, process {now.pid}, port {now.port}." if now.running else ""
+
+
+def _bindable(host: str, port: int) -> tuple[bool, str]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((node.host, node.port))
+            probe.bind((host, port))
         except OSError as error:
-            hint = " Ports below 1024 need a privilege." if 0 < node.port < 1024 and os.geteuid() else ""
-            return False, f"{node.host} port {node.port}: {error.strerror}.{hint}"
-    return True, f"{node.host} port {node.port or 'of its own choice'} is free."
+            hint = " Ports below 1024 need a privilege." if 0 < port < 1024 and os.geteuid() else ""
+            return False, f"{host} port {port}: {error.strerror}.{hint}"
+    return True, f"{host} port {port or 'of its own choice'} is free."
 
 
 def _profile(settings: Settings) -> tuple[bool, str]:
@@ -114,7 +130,7 @@ def _device(settings: Settings) -> tuple[bool | None, str]:
         return True, f"{gpu}."
     if settings.worker.device == "cuda":
         return False, "There is no CUDA device; set device in [worker] to auto or cpu."
-    return None, "No CUDA device: the CPU encodes, slower and with the same result."
+    return None, "No CUDA device: the CPU encodes, slower; what is restored is the same."
 
 
 def _peer(settings: Settings, name: str) -> tuple[bool, str]:

@@ -86,9 +86,30 @@ class ForwardSection(_Section):
     """PACS that also get what is archived. Everything is fetched back and compared."""
 
     targets: tuple[str, ...] = Field((), description="Names from [peers].")
-    read_back: Literal["get", "off"] = Field("get", description="Fetch back by C-GET and compare; off proves nothing.")
+    read_back: Literal["get", "move", "off"] = Field(
+        "get",
+        description="Fetch back and compare: by C-GET, or by C-MOVE from a PACS without C-GET; off proves nothing.",
+    )
+    move_ae_title: str | None = Field(
+        None,
+        description="With move: AE title that the PACS knows as a C-MOVE destination at this machine. Default: the node's.",
+    )
+    move_port: int = Field(
+        11113,
+        ge=1,
+        le=65535,
+        description="With move: port of that destination, on the host of [node]; it listens only while files come back.",
+    )
     retry_delay: float = Field(60.0, ge=0.1, description="Seconds before a PACS that is away is tried again.")
     max_delay: float = Field(900.0, ge=0.1, description="The delay doubles up to this.")
+
+    @field_validator("move_ae_title")
+    @classmethod
+    def _legal_ae_title(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        _as_value_error(check_ae_title, value)
+        return value.strip()
 
 
 class LoggingSection(_Section):
@@ -134,6 +155,8 @@ class Settings(BaseSettings):
             _as_value_error(Peer.parse, text)
         for name in self.forward.targets:
             _as_value_error(self.peer, name)
+        if self.forward.read_back == "move" and self.forward.move_port == self.node.port:
+            raise ValueError("move_port in [forward] must not be the port of [node]")
         return self
 
     @property

@@ -152,9 +152,8 @@ def implicit_storescp(tmp_path: Path) -> Iterator[RunningPeer]:
         yield RunningPeer(Peer("IMPLICIT", "127.0.0.1", number), folder)
 
 
-@pytest.fixture
-def dcmqrscp(tmp_path: Path) -> Iterator[RunningPeer]:
-    """DCMTK dcmqrscp: a small archive with C-STORE, C-FIND, C-GET and C-MOVE."""
+@contextmanager
+def _dcmqrscp(tmp_path: Path, *options: str) -> Iterator[RunningPeer]:
     folder, number, destination = tmp_path / "dcmqrscp", port(), port()
     folder.mkdir()
     config = tmp_path / "dcmqrscp.cfg"
@@ -164,8 +163,22 @@ def dcmqrscp(tmp_path: Path) -> Iterator[RunningPeer]:
         f"VendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\nQRSCP {folder} RW (1000, 4096mb) ANY\nAETable END\n"
     )
-    with running([tool("dcmqrscp"), "-c", config], number, tmp_path / "dcmqrscp.log"):
+    with running([tool("dcmqrscp"), *options, "-c", config], number, tmp_path / "dcmqrscp.log"):
         yield RunningPeer(Peer("QRSCP", "127.0.0.1", number), folder, destination)
+
+
+@pytest.fixture
+def dcmqrscp(tmp_path: Path) -> Iterator[RunningPeer]:
+    """DCMTK dcmqrscp: a small archive with C-STORE, C-FIND, C-GET and C-MOVE."""
+    with _dcmqrscp(tmp_path) as peer:
+        yield peer
+
+
+@pytest.fixture
+def dcmqrscp_without_get(tmp_path: Path) -> Iterator[RunningPeer]:
+    """The same where it does not offer C-GET, like many a PACS."""
+    with _dcmqrscp(tmp_path, "--disable-get") as peer:
+        yield peer
 
 
 @pytest.fixture

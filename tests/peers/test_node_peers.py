@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -261,6 +262,55 @@ def test_what_is_archived_is_forwarded_fetched_back_and_compared(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["orthanc", "dcmqrscp_without_get"])
+def test_what_is_archived_is_read_back_by_c_move(
+    kind: str, phantom: list[Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    pacs: RunningPeer = request.getfixturevalue(kind)
+    folder = tmp_path / "node"
+    folder.mkdir()
+    forward = ForwardSection(
+        targets=("pacs",), read_back="move", move_ae_title=DESTINATION, move_port=pacs.destination_port, retry_delay=1
+    )
+    settings = make_settings(folder, peers={"pacs": str(pacs.peer)}, forward=forward)
+    process, number = start(settings, folder)
+    try:
+        running_node = Node(settings, number)
+        running_node.dcmtk("storescu", "--", *phantom)
+        now = running_node.wait()
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert now.deliveries == {"pacs": {"VERIFIED": 1}}, now
+    assert "returned-" not in str(list(settings.state.iterdir()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["orthanc", "dcmqrscp"])
+def test_a_pacs_that_does_not_know_us_as_destination_is_tried_again(
+    kind: str, phantom: list[Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    pacs: RunningPeer = request.getfixturevalue(kind)
+    folder, own = tmp_path / "node", port()
+    folder.mkdir()
+    forward = ForwardSection(targets=("pacs",), read_back="move", move_port=own, retry_delay=0.5, max_delay=1)
+    settings = make_settings(folder, peers={"pacs": str(pacs.peer)}, forward=forward)
+    process, number = start(settings, folder)
+    try:
+        Node(settings, number).dcmtk("storescu", "--", *phantom[:1])
+        until = time.monotonic() + 90
+        while time.monotonic() < until and not any(work.error for work in status(settings).working):
+            time.sleep(0.2)
+        now = status(settings)
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert f"must know HEXDICOM as a C-MOVE destination, at host 127.0.0.1, port {own}" in now.working[0].error
+    assert now.working[0].kind == "forward"
+    assert "VERIFIED" not in now.deliveries.get("pacs", {})
+
+
+@pytest.mark.slow
 def test_a_pacs_that_is_away_is_tried_again(phantom: list[Path], tmp_path: Path, request: pytest.FixtureRequest) -> None:
     folder, number = tmp_path / "node", port()
     folder.mkdir()
@@ -305,6 +355,18 @@ def test_the_checks_say_what_is_wrong(node: Node, tmp_path: Path) -> None:
     assert not found["peer dest"].ok
     assert "Nothing answers" in found["peer dest"].message
     gc.collect()
+
+
+def test_the_port_for_reading_back_is_checked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        forward = ForwardSection(read_back="move", move_port=taken.getsockname()[1])
+        settings = make_settings(tmp_path, forward=forward)
+        (held,) = [result for result in service.check(settings) if result.name == "move port"]
+    (free,) = [result for result in service.check(settings) if result.name == "move port"]
+    assert (held.ok, free.ok) == (False, True)
+    assert str(forward.move_port) in held.message
+    off = settings.model_copy(update={"forward": ForwardSection()})
+    assert "move port" not in {result.name for result in service.check(off)}
 
 
 @pytest.mark.slow

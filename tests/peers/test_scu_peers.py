@@ -113,6 +113,42 @@ def test_move_sends_to_the_destination(archive: RunningPeer, phantom: list[Path]
     assert {data_set(path) for path in folder.iterdir()} == {data_set(path) for path in phantom}
 
 
+def test_some_instances_are_moved_to_ourselves(archive: RunningPeer, phantom: list[Path], tmp_path: Path) -> None:
+    scu.store(archive.peer, phantom, patience=QUICK)
+    files = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in phantom[3:7]}
+    some = [item for item in _instances(phantom) if item.SOPInstanceUID in files]
+    destination = scu.Destination(DESTINATION, "127.0.0.1", archive.destination_port)
+    got = scu.get_by_move(archive.peer, some, tmp_path / "moved", destination, patience=QUICK)
+    assert [item.state for item in got] == ["received"] * 4
+    assert {item.sop_instance_uid: data_set(item.path) for item in got} == {uid: data_set(path) for uid, path in files.items()}
+    assert len(list((tmp_path / "moved").iterdir())) == 4
+
+
+def test_one_that_the_archive_does_not_have_is_reported(archive: RunningPeer, phantom: list[Path], tmp_path: Path) -> None:
+    scu.store(archive.peer, phantom[1:], patience=QUICK)
+    destination = scu.Destination(DESTINATION, "127.0.0.1", archive.destination_port)
+    got = scu.get_by_move(archive.peer, _instances(phantom), tmp_path / "moved", destination, patience=QUICK)
+    assert [item.state for item in got] == ["failed", *["received"] * 11]
+
+
+@pytest.mark.parametrize(("ae_title", "reason"), [("NOBODY", "C-MOVE to NOBODY"), (DESTINATION, "C-MOVE")])
+def test_what_the_archive_must_know_is_said(
+    ae_title: str, reason: str, archive: RunningPeer, phantom: list[Path], tmp_path: Path
+) -> None:
+    """It does not know the AE title, or it knows it at another port."""
+    scu.store(archive.peer, phantom[:2], patience=QUICK)
+    destination = scu.Destination(ae_title, "127.0.0.1", port())
+    with pytest.raises(PeerError, match=reason) as caught:
+        scu.get_by_move(archive.peer, _instances(phantom[:2]), tmp_path / "moved", destination, patience=QUICK)
+    assert f"must know {ae_title} as a C-MOVE destination, at host 127.0.0.1, port {destination.port}" in caught.value.hint
+
+
+def _instances(paths: list[Path]) -> list[Dataset]:
+    """As `find_instances` gives them."""
+    keys = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+    return [dcmread(path, specific_tags=keys, stop_before_pixels=True) for path in paths]
+
+
 def test_move_to_an_unknown_destination(dcmqrscp: RunningPeer, phantom: list[Path]) -> None:
     scu.store(dcmqrscp.peer, phantom, patience=QUICK)
     with pytest.raises(PeerError, match=r"C-MOVE to NOBODY with status 0xA801"):

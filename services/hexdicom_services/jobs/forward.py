@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexdicom_services import scu
 from hexdicom_services.catalog import holdings
 from hexdicom_services.logs import short
 from hexdicom_services.stores import pacs
@@ -37,11 +38,11 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     progress("send", 0.0)
     problems = pacs.send(peer, store, files)
     _note(catalog, job, rows, clock(), problems, "SENT")
-    if settings.forward.read_back == "get":
+    if settings.forward.read_back != "off":
         progress("read back", 0.5)
         sent = [file for file in files if file.sop_instance_uid not in problems]
         with tempfile.TemporaryDirectory(prefix="returned-", dir=settings.state) as folder:
-            returned = pacs.fetch_back(peer, sent, Path(folder)) if sent else {}
+            returned = pacs.fetch_back(peer, sent, Path(folder), _destination(settings)) if sent else {}
             for file in sent:
                 back = returned.get(file.sop_instance_uid)
                 change = pacs.changed(store.path(file.key), back) if back else "it did not come back"
@@ -54,6 +55,14 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     extra = {"event": "forward.verified", "series": short(job.series_instance_uid), "target": job.target}
     log.info("%d objects are at %s", len(files), job.target, extra=extra)
     return ""
+
+
+def _destination(settings: Settings) -> scu.Destination | None:
+    """Where a PACS sends by C-MOVE what is read back; None where it is read back by C-GET."""
+    forward, node = settings.forward, settings.node
+    if forward.read_back != "move":
+        return None
+    return scu.Destination(forward.move_ae_title or node.ae_title, node.host, forward.move_port)
 
 
 def _note(

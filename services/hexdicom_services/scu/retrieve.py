@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, build_role, evt
@@ -16,33 +13,20 @@ from hexdicom.errors import NotFound, PeerError, StoreError
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, MAX_CONTEXTS, Patience, associate, failure, status_of
 from hexdicom_services.scu.classes import COMMON_CLASSES, TRANSFER_SYNTAXES
 from hexdicom_services.scu.find import find_instances
+from hexdicom_services.scu.inbox import Inbox, Received
 from hexdicom_services.scu.move import failed_uids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pynetdicom.dimse_primitives import C_STORE
-    from pynetdicom.events import Event
     from pynetdicom.presentation import PresentationContext
 
     from hexdicom_services.peer import Peer
 
 MODEL = StudyRootQueryRetrieveInformationModelGet
 LIST = 50  # UIDs in one request at IMAGE level (list of UID matching, PS3.4 C.2.2.2.2)
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _PENDING, _OK = 0xFF00, (0x0000, 0xB000)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What became of one instance: `received` now, `present` already, or `failed` for a `reason`."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    path: Path
-    state: Literal["received", "present", "failed"]
-    reason: str = ""
 
 
 def get(
@@ -63,7 +47,7 @@ def get(
     if not wanted:
         raise NotFound(f"{peer} has nothing that matches.", hint="`hexdicom find --from` lists what it has.")
     into.mkdir(parents=True, exist_ok=True)
-    inbox = _Inbox(into, progress, total=len(wanted))
+    inbox = Inbox(into, progress, total=len(wanted))
     present = {str(item.SOPInstanceUID) for item in wanted if inbox.has(item.SOPInstanceUID)}
     inbox.done = len(present)
     problem: PeerError | None = None
@@ -87,49 +71,13 @@ def get(
         came = sum(not inbox.has(item.SOPInstanceUID) for item in missing) < len(missing)
         fruitless = 0 if came else fruitless + 1
         fine = True  # from the second association on, instances are asked for by their UIDs
-    results = tuple(_result(item, inbox, present, problem) for item in wanted)
+    results = tuple(inbox.result(item, problem, present=item.SOPInstanceUID in present) for item in wanted)
     if problem is not None and all(result.state == "failed" for result in results):
         raise problem
     return results
 
 
-class _Inbox:
-    """Takes the C-STORE sub-operations: writes, fsyncs, renames, and only then answers success."""
-
-    def __init__(self, folder: Path, progress: Callable[[int, int], None] | None, total: int) -> None:
-        self.folder, self.progress, self.total, self.done = folder, progress, total, 0
-        self.failed: dict[str, str] = {}
-        self.error: OSError | None = None
-        self.reached = False  # an association came about, so the next one may too
-
-    def path(self, uid: str) -> Path:
-        return self.folder / f"{uid}.dcm"
-
-    def has(self, uid: str) -> bool:
-        return self.path(uid).is_file()
-
-    def __call__(self, event: Event) -> int:
-        uid = str(cast("C_STORE", event.request).AffectedSOPInstanceUID)
-        if len(uid) > 64 or not _UID.fullmatch(uid):
-            return 0xC000
-        unfinished = self.folder / f".{uid}.part"
-        try:
-            with unfinished.open("wb") as file:
-                file.write(event.encoded_dataset())
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.path(uid))
-        except OSError as error:
-            self.error = error
-            unfinished.unlink(missing_ok=True)
-            return 0xA700
-        self.done += 1
-        if self.progress is not None:
-            self.progress(min(self.done, self.total), self.total)
-        return 0x0000
-
-
-def _fetch(peer: Peer, missing: Sequence[Dataset], inbox: _Inbox, *, whole_series: bool, patience: Patience) -> None:
+def _fetch(peer: Peer, missing: Sequence[Dataset], inbox: Inbox, *, whole_series: bool, patience: Patience) -> None:
     """One association; raises PeerError where it cannot be made or breaks."""
     contexts = get_contexts({str(item.SOPClassUID) for item in missing})
     roles = [build_role(uid, scp_role=True) for uid in sorted({str(cx.abstract_syntax) for cx in contexts[1:]})]
@@ -179,13 +127,3 @@ def get_contexts(classes: set[str]) -> list[PresentationContext]:
     else:
         pairs = [(uid, syntax) for syntax in TRANSFER_SYNTAXES for uid in sorted(classes)]
     return [build_context(MODEL), *(build_context(uid, syntax) for uid, syntax in pairs[: MAX_CONTEXTS - 1])]
-
-
-def _result(item: Dataset, inbox: _Inbox, present: set[str], problem: PeerError | None) -> Received:
-    uid, sop_class = str(item.SOPInstanceUID), str(item.SOPClassUID)
-    if uid in present:
-        return Received(sop_class, uid, inbox.path(uid), "present")
-    if inbox.has(uid):
-        return Received(sop_class, uid, inbox.path(uid), "received")
-    reason = inbox.failed.get(uid) or (problem.message if problem else "the peer did not send it")
-    return Received(sop_class, uid, inbox.path(uid), "failed", reason)

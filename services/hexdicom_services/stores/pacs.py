@@ -1,4 +1,4 @@
-"""A PACS as a second store: objects go there by C-STORE, come back by C-GET, and are compared.
+"""A PACS as a second store: objects go there by C-STORE, come back by C-GET or C-MOVE, and are compared.
 
 A PACS may recode a data set and correct patient and study attributes (PS3.4 B.4.1.3). What may not change is what an
 archive restores from, and every other attribute of an instance that was passed through.
@@ -46,13 +46,14 @@ def send(peer: Peer, store: FolderStore, files: Sequence[Holding]) -> dict[str, 
     return refused
 
 
-def fetch_back(peer: Peer, files: Sequence[Holding], into: Path) -> dict[str, Path]:
-    """Fetches the same files by C-GET; by SOP Instance UID. What did not come is missing. Raises PeerError."""
-    return {
-        one.sop_instance_uid: one.path
-        for one in scu.get(peer, [_identifier(file) for file in files], into)
-        if one.state != "failed"
-    }
+def fetch_back(peer: Peer, files: Sequence[Holding], into: Path, destination: scu.Destination | None = None) -> dict[str, Path]:
+    """Fetches the same files, by C-MOVE to a destination or else by C-GET; by SOP Instance UID.
+
+    What did not come is missing. Raises PeerError.
+    """
+    wanted = [_identifier(file) for file in files]
+    received = scu.get_by_move(peer, wanted, into, destination) if destination else scu.get(peer, wanted, into)
+    return {one.sop_instance_uid: one.path for one in received if one.state != "failed"}
 
 
 def changed(sent: Path, returned: Path) -> str:

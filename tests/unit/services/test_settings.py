@@ -42,6 +42,8 @@ def test_the_file_is_found_by_the_environment(tmp_path: Path, monkeypatch: pytes
         ('[node]\nae_title = "A TITLE THAT IS TOO LONG"\n', "16"),
         ('[peers]\npacs = "10.0.0.5"\n', "AET@HOST:PORT"),
         ('[forward]\ntargets = ["pacs"]\n', "no peer 'pacs'"),
+        ('[forward]\nread_back = "move"\nmove_port = 11112\n', "move_port"),
+        ('[forward]\nmove_ae_title = "A TITLE THAT IS TOO LONG"\n', "16"),
         ("[node\n", "not TOML"),
     ],
 )
@@ -63,7 +65,7 @@ def test_the_shipped_file_is_the_defaults() -> None:
 def test_what_is_written_is_read_back_the_same(tmp_path: Path) -> None:
     given = settings.Settings(
         node=settings.NodeSection(ae_title="ARCHIVE", port=104, state_dir=tmp_path / 'with "quotes" and \\'),
-        forward=settings.ForwardSection(targets=("pacs",)),
+        forward=settings.ForwardSection(targets=("pacs",), read_back="move", move_ae_title="BACK"),
         peers={"pacs": "PACS@10.0.0.5:104"},
     )
     assert settings.load(write(tmp_path, render_toml(given))) == given

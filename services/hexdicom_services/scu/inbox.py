@@ -1,0 +1,99 @@
+"""Where instances that a peer sends to us are written: as the bytes that arrived, one file each."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from pydicom.dataset import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Set
+    from pathlib import Path
+
+    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.events import Event
+
+    from hexdicom.errors import PeerError
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_NOT_AUTHORIZED, _FULL, _FAILED = 0x0124, 0xA700, 0xC000  # PS3.7 C.5.20, PS3.4 B.2.3
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of one instance: `received` now, `present` already, or `failed` for a `reason`."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: Path
+    state: Literal["received", "present", "failed"]
+    reason: str = ""
+
+
+class Inbox:
+    """Takes C-STORE operations: writes, fsyncs, renames, and only then answers success.
+
+    expected: SOP Instance UIDs; any other is answered 0x0124. None takes everything.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        total: int,
+        expected: Set[str] | None = None,
+    ) -> None:
+        self.folder, self.progress, self.total, self.done = folder, progress, total, 0
+        self.expected = expected
+        self.failed: dict[str, str] = {}
+        self.error: OSError | None = None
+        self.reached = False  # an association came about, so the next one may too
+
+    def path(self, uid: str) -> Path:
+        return self.folder / f"{uid}.dcm"
+
+    def has(self, uid: str) -> bool:
+        return self.path(uid).is_file()
+
+    def __call__(self, event: Event) -> int | Dataset:
+        uid = str(cast("C_STORE", event.request).AffectedSOPInstanceUID)
+        if self.expected is not None and uid not in self.expected:
+            return _not_asked_for()
+        if len(uid) > 64 or not _UID.fullmatch(uid):
+            return _FAILED
+        unfinished = self.folder / f".{uid}.part"
+        try:
+            with unfinished.open("wb") as file:
+                file.write(event.encoded_dataset())
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self.path(uid))
+        except OSError as error:
+            self.error = error
+            unfinished.unlink(missing_ok=True)
+            return _FULL
+        self.done += 1
+        if self.progress is not None:
+            self.progress(min(self.done, self.total), self.total)
+        return 0x0000
+
+    def result(self, item: Dataset, problem: PeerError | None, *, present: bool = False) -> Received:
+        """What became of an instance that was asked for."""
+        uid, sop_class = str(item.SOPInstanceUID), str(item.SOPClassUID)
+        if present:
+            return Received(sop_class, uid, self.path(uid), "present")
+        if self.has(uid):
+            return Received(sop_class, uid, self.path(uid), "received")
+        reason = self.failed.get(uid) or (problem.message if problem else "the peer did not send it")
+        return Received(sop_class, uid, self.path(uid), "failed", reason)
+
+
+def _not_asked_for() -> Dataset:
+    answer = Dataset()
+    answer.Status = _NOT_AUTHORIZED
+    answer.ErrorComment = "Only what was asked for by C-MOVE is taken here."
+    return answer
