@@ -41,7 +41,9 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     if settings.forward.read_back != "off":
         progress("read back", 0.5)
         sent = [file for file in files if file.sop_instance_uid not in problems]
-        with tempfile.TemporaryDirectory(prefix="returned-", dir=settings.state) as folder:
+        work = settings.state / "work"  # swept when the node starts
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="returned-", dir=work) as folder:
             returned = pacs.fetch_back(peer, sent, Path(folder), _destination(settings)) if sent else {}
             for file in sent:
                 back = returned.get(file.sop_instance_uid)
