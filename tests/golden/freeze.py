@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from hexdicom import codec
+from hexdicom import codec, pipeline
 from hexdicom.codec import Profile
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom.volume import CineVolume
@@ -55,7 +57,24 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
     }
 
 
+def freeze_archive() -> None:
+    """A whole archive object, as a PACS may hold it for decades."""
+    target = FOLDER / "v1-archive.dcm"
+    if target.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        sources, out = Path(folder) / "sources", Path(folder) / "out"
+        sources.mkdir()
+        for number, ds in enumerate(beating_heart(slices=2, phases=4, rows=30, columns=32, seed=12)):
+            ds.save_as(sources / f"{number}.dcm", enforce_file_format=True)
+        report = pipeline.compress([sources], out, Profile(**QUICK), now=datetime(2026, 11, 22, tzinfo=UTC), device="cpu")
+        target.write_bytes(report.series[0].archives[0].read_bytes())
+        digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in sources.iterdir())
+    (FOLDER / "expected-archive.json").write_text(json.dumps(digests, indent=1) + "\n")
+
+
 def main() -> None:
+    freeze_archive()
     expected_file = FOLDER / "expected.json"
     expected = json.loads(expected_file.read_text()) if expected_file.exists() else {}
     for name, (values, profile) in cases().items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from hexdicom import codec
+from hexdicom import codec, pipeline
 from hexdicom.codec import container
 
 FOLDER = Path(__file__).parent
@@ -20,6 +21,13 @@ def test_decodes_as_ever(name: str) -> None:
     decoded = codec.decode((FOLDER / f"{name}.hxd").read_bytes()).values
     digest = hashlib.sha256(decoded.astype(decoded.dtype.newbyteorder("<")).tobytes()).hexdigest()
     assert {"shape": list(decoded.shape), "dtype": decoded.dtype.name, "sha256": digest} == EXPECTED[name]
+
+
+def test_archive_object_gives_back_what_it_ever_did(tmp_path: Path) -> None:
+    report = pipeline.restore([FOLDER / "v1-archive.dcm"], tmp_path, now=datetime(2046, 11, 22, tzinfo=UTC))
+    assert report.ok
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir())
+    assert digests == json.loads((FOLDER / "expected-archive.json").read_text())
 
 
 def test_every_version_and_every_layer_kind_is_frozen() -> None:
