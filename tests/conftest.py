@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -18,6 +19,10 @@ from hexdicom import pipeline
 from hexdicom.codec import Encoded, EncodeReport, Info, LayerSize, Profile
 from hexdicom.errors import BitstreamError
 from hexdicom.volume import CineVolume
+
+# a law holds however long it takes: time is measured by benchmarks, and these machines are noisy
+hypothesis.settings.register_profile("hexdicom", deadline=None)
+hypothesis.settings.load_profile("hexdicom")
 
 
 @pytest.fixture(scope="session")
