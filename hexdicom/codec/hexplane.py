@@ -58,6 +58,10 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
     errors = np.abs(expected - values)
     if bound is not None and errors.max() > bound:
         raise VerificationError(f"A value would come out {errors.max()} away; at most {bound} is allowed. Nothing was written.")
+    if bound is None and np.square(errors, dtype=np.float64).mean() > values.var():
+        raise VerificationError(
+            "The six planes came out worse than a flat grey; nothing was written.", hint="Use the lossless profile for this series."
+        )
     if verify:
         decoded = decode(bitstream, device, lambda _, fraction: progress("verify", fraction)).values
         if not np.array_equal(decoded, expected):

@@ -3,8 +3,9 @@
     spool/incoming/<instance>-<content>.<random>        being written
     spool/received/<series>/<instance>-<content>.dcm    names are hashes: no UID of a peer becomes a path
 
-Order of a receipt: write, fsync, rename, fsync of the folder, row in the catalog, answer 0x0000. What a crash leaves is
-either a file in `incoming` (was never acknowledged: removed) or a complete file without a row (adopted at the start).
+Order of a receipt: write, fsync, rename; then the folder is flushed while the row is committed; when both are done, 0x0000. What a
+crash leaves is a file in `incoming` (with a row it gets its name back, without one it was never acknowledged and is removed) or
+a complete file without a row (adopted at the start).
 """
 
 from __future__ import annotations

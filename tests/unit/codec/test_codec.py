@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hexdicom import codec
-from hexdicom.codec import Profile, container
-from hexdicom.errors import BitstreamError, ProfileError, VolumeError
+from hexdicom.codec import Profile, container, fit, planes
+from hexdicom.errors import BitstreamError, ProfileError, VerificationError, VolumeError
 from hexdicom.metrics import psnr
 from hexdicom.volume import CineVolume
 
@@ -56,6 +56,14 @@ def test_lossy_is_the_planes_alone() -> None:
     assert encoded.report.psnr_db is not None
     assert encoded.report.psnr_db > 20
     assert encoded.report.bytes < 2 * series.voxels / 10
+
+
+def test_lossy_that_shows_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "fit", lambda values, size, *_: planes.SixPlanes(size, seed=0))
+    with pytest.raises(VerificationError, match="worse than a flat grey"):
+        codec.encode(_beating(), Profile(name="lossy", kind="lossy", ratio=20))
+    series = _beating()
+    assert np.array_equal(codec.decode(codec.encode(series, QUICK).bitstream).values, series.values)  # exact ones need no good fit
 
 
 def test_psnr_is_met() -> None:
