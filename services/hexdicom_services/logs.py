@@ -35,6 +35,7 @@ EVENTS: Final = {
     "header.failed": "a header made the reader fail; its file is kept untouched",
     "job.retry": "work on a series failed and will be tried again",
     "job.lost": "a worker lost the lease on its job to another one",
+    "forward.sent": "a PACS accepted what was forwarded; by configuration it was not read back",
     "forward.verified": "a PACS gave back what was forwarded, unchanged",
     "forward.retry": "forwarding failed and will be tried again",
     "retrieve.failed": "a stored object could not be sent",
