@@ -33,8 +33,8 @@ def series(shape: tuple[int, int, int, int], dtype: str, middle: float, swing: f
     return np.clip(values, limits.min, limits.max).astype(dtype)
 
 
-def profile(kind: Kind = "lossless", max_error: int = 0, ratio: float = 2000) -> Profile:
-    return Profile(kind=kind, max_error=max_error, ratio=ratio, channels=2, hidden=3, steps=5)
+def profile(kind: Kind = "lossless", max_error: int = 0, ratio: float = 2000, steps: int = 5) -> Profile:
+    return Profile(kind=kind, max_error=max_error, ratio=ratio, channels=2, hidden=3, steps=steps)
 
 
 SMALL = series((3, 2, 12, 14), "uint16", 400, 9, 20)
@@ -52,8 +52,8 @@ CASES = {  # what it is for: (values, profile, layers)
         profile("near-lossless", 70),
         "planes+residual",
     ),
-    "lossy": (series((4, 3, 20, 18), "int16", 300, 900, 50), profile("lossy", ratio=3), "planes"),
-    "lossy, a model of few nodes": (series((3, 2, 12, 70), "uint8", 100, 60, 9), profile("lossy", ratio=500), "planes"),
+    "lossy": (series((4, 3, 20, 18), "int16", 300, 900, 50), profile("lossy", ratio=3, steps=150), "planes"),
+    "lossy, a model of few nodes": (series((3, 2, 12, 70), "uint8", 100, 60, 9), profile("lossy", ratio=500, steps=150), "planes"),
     "constant": (np.full((3, 2, 27, 31), -7, np.int16), profile(), "stored"),
     "small": (SMALL, profile(), "stored"),
 }
