@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Run = Callable[..., dict[str, Any]]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli-json.md"
-MAPS = {"series{}", "jobs{}", "deliveries{}"}
+MAPS = {"series{}", "jobs{}", "deliveries{}", "packages{}"}
 
 
 def documented(command: str) -> set[str]:
@@ -100,7 +100,10 @@ def test_codec(tmp_path: Path, run: Run) -> None:
 
 def test_bench(tmp_path: Path, run: Run) -> None:
     np.save(tmp_path / "a.npy", np.arange(2 * 2 * 8 * 8, dtype=np.int16).reshape(2, 2, 8, 8))
-    check("bench codec", run("bench", "codec", tmp_path / "a.npy", "--only", "hexdicom"))
+    made = run("bench", "run", tmp_path / "a.npy", "--only", "hexdicom", "--profile", "lossless", "-o", tmp_path / "result.json")
+    check("bench run", made, {"skipped", "failures", "means"})
+    assert [one["largest_error"] for one in made["results"]] == [0]
+    assert json.loads((tmp_path / "result.json").read_text("utf-8")) == made
 
 
 def test_node(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

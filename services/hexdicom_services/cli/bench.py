@@ -2,17 +2,132 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
+from hexdicom_services.cli.files import read_bytes, write_whole
+from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.profile_options import device_option
+
+if TYPE_CHECKING:
+    from hexdicom.bench.peers import Peer
+    from hexdicom.bench.result import Run
 
 
 @click.group()
 def bench() -> None:
     """Measure on this machine."""
+
+
+@bench.command("run")
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--suite", type=click.Choice(["lossless"]), default="lossless", show_default=True, help="What to compare.")
+@click.option("-o", "--output", metavar="RESULT.json", type=click.Path(path_type=Path), help="Where to write the result.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this codec, or `hexdicom` for all of ours. Repeatable.")
+@click.option(
+    "--profile", "profiles", multiple=True, metavar="NAME", help="Ours in this lossless profile; else in each. Repeatable."
+)
+@click.option(
+    "--against", multiple=True, metavar="NAME", help="Codec for the mean ratios; else JPEG-LS, JPEG XL, tomoz. Repeatable."
+)
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="Of each step; the median time counts.")
+@click.option("--max-error", default=0, metavar="N", type=click.IntRange(0), help="Also near-lossless: ours and JPEG-LS within N.")
+@device_option
+@json_option
+def run_(
+    sources: tuple[Path, ...], suite: str, output: Path | None, only: tuple[str, ...], profiles: tuple[str, ...],
+    against: tuple[str, ...], rounds: int, max_error: int, device: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Lossless size, time and memory of our codec and of others, on the same values.
+
+    SRC are DICOM files and folders, or arrays: .nii, .npy, and .npz with `stored_values`, axes (time, slice, row, column).
+    The others: JPEG-LS, JPEG 2000, HTJ2K and JPEG XL frame by frame; x265, FFV1 and tomoz along t. `pip install
+    'hexdicom[bench]'` brings them; who is missing is named. Encoding and decoding run in processes of their own; every
+    result is compared value by value. A codec that fails is recorded and the run goes on; the exit code is then 4.
+    """
+    peers = _peers(only, against, profiles, max_error, device)
+    from hexdicom.bench import machine
+    from hexdicom.bench.result import Codec, Failure, Measurement, Run, Series
+    from hexdicom.bench.runner import measure
+    from hexdicom_services.cli.bench_sources import find
+
+    series = find(sources)
+    run = Run(
+        suite=suite,
+        command=shlex.join(["hexdicom", *sys.argv[1:]]),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        hexdicom=machine.version(),
+        commit=machine.commit(),
+        python=machine.python(),
+        packages=machine.packages(),
+        machine=machine.this_machine(),
+        rounds=rounds,
+        against=against or ("JPEG-LS", "JPEG XL", "tomoz"),
+    )
+    with messages().status("reading") as line:
+        for found in measure(series, peers, rounds, say=line.update):
+            run = run.with_one(found)
+            if isinstance(found, Measurement):
+                messages().print(f"{found.series}  {found.codec}: {found.bits_per_voxel:.4f} bits per voxel")
+            elif isinstance(found, Failure):
+                messages().print(f"{found.series}  {found.codec}: failed to {found.step}: {found.error}")
+            elif not isinstance(found, (Codec, Series)):
+                messages().print(f"{found.series or 'all series'}  {found.codec or 'all codecs'}: skipped: {found.reason}")
+            if output is not None:  # after each: a run takes hours, and may be stopped
+                write_whole(output, json.dumps(run.to_json(), indent=1, ensure_ascii=False).encode())
+    if as_json:
+        emit(run.to_json())
+    else:
+        _print(run)
+    if run.failures:
+        raise click.exceptions.Exit(PARTLY_DONE)
+
+
+@bench.command()
+@click.argument("result", metavar="RESULT.json", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A folder, or a file ending in .html or .md.",
+)
+def report(result: Path, output: Path) -> None:
+    """Tables and charts of a result of `hexdicom bench run`.
+
+    DIR gets report.html, one page that needs no other file, report.md with the same tables, and the charts as .svg.
+    """
+    from hexdicom.bench import markdown, page
+    from hexdicom.bench.result import from_json
+    from hexdicom.errors import HexdicomError
+
+    try:
+        run = from_json(json.loads(read_bytes(result)))
+    except ValueError as error:
+        raise HexdicomError(f"{result} is not JSON: {error}.", hint="Give the file that `hexdicom bench run -o` wrote.") from error
+    if output.suffix == ".md":
+        write_whole(output, markdown.text(run).encode())
+        written = [output]
+    elif output.suffix == ".html":
+        write_whole(output, page.html(run).encode())
+        written = [output]
+    else:
+        from hexdicom.bench import charts
+
+        files = {"report.html": page.html(run), "report.md": markdown.text(run)}
+        files |= {f"{name}.svg": svg for name, svg in charts.draw(run).items()}
+        for name, content in files.items():
+            write_whole(output / name, content.encode())
+        written = [output / name for name in files]
+    for path in written:
+        screen().print(str(path), soft_wrap=True)
 
 
 @bench.command()
@@ -39,32 +154,55 @@ def receive(instances: int, rounds: int, as_json: bool) -> None:
     screen().print(rows)
 
 
-@bench.command("codec")
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--only", multiple=True, metavar="NAME", help="Only this codec; may be given several times.")
-@device_option
-@json_option
-def codec_(sources: tuple[Path, ...], only: tuple[str, ...], device: str, as_json: bool) -> None:
-    """Lossless size and time of our codec and of others, on the same values.
+def _peers(
+    only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, device: str
+) -> tuple[Peer, ...]:
+    """Who is measured: ours first. Raises UsageError, and what load_profile raises."""
+    from dataclasses import replace
 
-    SRC are DICOM files and folders, or arrays (.npy, .nii). The others are those of imagecodecs, frame by frame, as a PACS
-    stores them, and tomoz; `pip install 'hexdicom[bench]'` brings them. Every result is decoded and compared.
-    """
-    from hexdicom_services.cli.bench_codec import measure
+    from hexdicom.bench import peers
+    from hexdicom_services.shipped import load_profile, profile_names
 
-    results = []
-    with messages().status("reading") as line:
-        for one in measure(sources, set(only), device, say=line.update):
-            results.append(one)
-            if not as_json:
-                messages().print(f"{one['series']}  {one['codec']}: {one['bits_per_voxel']:.4f} bits per voxel")
-    if as_json:
-        emit({"results": results})
-        return
-    rows = table("series", "codec", "bits/voxel", "bytes", "encode", "decode", right=["bits/voxel", "bytes", "encode", "decode"])
-    for one in results:
+    shipped = [load_profile(name) for name in profile_names()]
+    ours = [load_profile(name) for name in profiles] or [profile for profile in shipped if profile.kind == "lossless"]
+    for profile in ours:
+        if profile.kind != "lossless":
+            raise click.UsageError(f"Profile {profile.name} is {profile.kind}; the suite is lossless.")
+    everyone = [*(peers.own(profile, device) for profile in ours), *peers.LOSSLESS]
+    if max_error:
+        near = [replace(profile, max_error=max_error) for profile in shipped if profile.kind == "near-lossless"]
+        everyone += [*(peers.own(profile, device) for profile in near), peers.near(max_error)]
+    try:
+        for name in against:
+            peers.chosen(everyone, [name])
+        return peers.chosen(everyone, only)
+    except KeyError as error:
+        known = ", ".join(peer.name for peer in everyone)
+        raise click.UsageError(f"There is no codec {error.args[0]!r} here. Known: {known}.") from error
+
+
+def _print(run: Run) -> None:
+    rows = table(
+        "series",
+        "codec",
+        "bits/voxel",
+        "bytes",
+        "encode",
+        "decode",
+        "memory",
+        right=["bits/voxel", "bytes", "encode", "decode", "memory"],
+    )
+    for one in run.results:
+        peak = max(one.encode_peak_bytes or 0, one.decode_peak_bytes or 0)
         rows.add_row(
-            one["series"], one["codec"], f"{one['bits_per_voxel']:.4f}", size(one["bytes"]),
-            f"{one['encode_seconds']:.1f} s", f"{one['decode_seconds']:.1f} s",
+            one.series, one.codec, f"{one.bits_per_voxel:.4f}", size(one.bytes), f"{one.encode_seconds:.2f} s",
+            f"{one.decode_seconds:.2f} s", size(peak) if peak else "?",
         )  # fmt: skip
     screen().print(rows)
+    if run.means():
+        means = table("mean", "against", "series", "bytes", "encode", "decode", right=["series", "bytes", "encode", "decode"])
+        for mean in run.means():
+            times = f"× {mean.encode_seconds:.2f}", f"× {mean.decode_seconds:.2f}"
+            means.add_row(mean.codec, mean.against, str(mean.series), f"{100 * (mean.bytes - 1):+.1f} %", *times)
+        screen().print()
+        screen().print(means)
