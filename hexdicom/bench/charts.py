@@ -86,7 +86,7 @@ def _bars(run: Run, max_error: int) -> str:
         panel.set_xticks([])
         panel.spines["bottom"].set_visible(False)
         t, z, y, x = one.shape
-        panel.set_title(f"{one.name}\n", loc="left", fontsize=9.5, weight="bold", pad=1)
+        panel.set_title(f"{_short(one.name, 32 if columns == 3 else 50)}\n", loc="left", fontsize=9.5, weight="bold", pad=1)
         panel.text(
             0,
             1.015,
@@ -96,6 +96,11 @@ def _bars(run: Run, max_error: int) -> str:
             color=SOFT,
         )
     return _svg(figure)
+
+
+def _short(name: str, letters: int) -> str:
+    """The name without its middle where it is longer than its panel."""
+    return name if len(name) <= letters else f"{name[: letters // 2 - 1]}…{name[-letters // 2 :]}"
 
 
 def _why_not(run: Run, codec: str, series: str) -> str:
@@ -144,6 +149,9 @@ def _trade(run: Run) -> str:
         panel.tick_params(axis="both", colors=SOFT, length=3)
         panel.minorticks_off()
         panel.margins(x=0.16, y=0.08)
+        low, high = panel.get_xlim()
+        ticker = importlib.import_module("matplotlib.ticker")
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
         _label(figure, panel, labels)
     panels[0].set_ylabel(f"bytes against {anchor}   (lower: smaller)")
     return _svg(figure)

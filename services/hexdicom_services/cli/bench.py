@@ -51,7 +51,7 @@ def run_(
     'hexdicom[bench]'` brings them; who is missing is named. Encoding and decoding run in processes of their own; every
     result is compared value by value. A codec that fails is recorded and the run goes on; the exit code is then 4.
     """
-    peers = _peers(only, against, profiles, max_error, device)
+    peers, compared = _peers(only, against, profiles, max_error, device)
     from hexdicom.bench import machine
     from hexdicom.bench.result import Codec, Failure, Measurement, Run, Series
     from hexdicom.bench.runner import measure
@@ -68,7 +68,7 @@ def run_(
         packages=machine.packages(),
         machine=machine.this_machine(),
         rounds=rounds,
-        against=against or ("JPEG-LS", "JPEG XL", "tomoz"),
+        against=compared,
     )
     with messages().status("reading") as line:
         for found in measure(series, peers, rounds, say=line.update):
@@ -156,8 +156,8 @@ def receive(instances: int, rounds: int, as_json: bool) -> None:
 
 def _peers(
     only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, device: str
-) -> tuple[Peer, ...]:
-    """Who is measured: ours first. Raises UsageError, and what load_profile raises."""
+) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
+    """Who is measured, ours first, and against whom. Raises UsageError, and what load_profile raises."""
     from dataclasses import replace
 
     from hexdicom.bench import peers
@@ -173,9 +173,8 @@ def _peers(
         near = [replace(profile, max_error=max_error) for profile in shipped if profile.kind == "near-lossless"]
         everyone += [*(peers.own(profile, device) for profile in near), peers.near(max_error)]
     try:
-        for name in against:
-            peers.chosen(everyone, [name])
-        return peers.chosen(everyone, only)
+        compared = [peer.name for peer in peers.chosen(everyone, against) if not peer.max_error]
+        return peers.chosen(everyone, only), tuple(compared) if against else ("JPEG-LS", "JPEG XL", "tomoz")
     except KeyError as error:
         known = ", ".join(peer.name for peer in everyone)
         raise click.UsageError(f"There is no codec {error.args[0]!r} here. Known: {known}.") from error

@@ -64,13 +64,13 @@ def _array(path: Path) -> NDArray[Any]:
 
 
 def _names(plans: Sequence[SeriesPlan]) -> list[str]:
-    """The last two parts of the folder where a series lies, as people know their data; and what it is, where two lie in one."""
+    """The last two parts of the folder where a series lies, as people know their data; its description where two lie in one."""
     folders = [
         "/".join(Path(os.path.commonpath([source.resolve().parent for source in plan.sources])).parts[-2:]) for plan in plans
     ]
     shared = Counter(folders)
     return [
-        f"{folder} {plan.series_description or plan.component}".rstrip() if shared[folder] > 1 else folder
+        (plan.series_description or plan.component or folder) if shared[folder] > 1 else folder
         for folder, plan in zip(folders, plans, strict=True)
     ]
 
