@@ -76,16 +76,16 @@ def _scales() -> NDArray[np.int64]:
 
 def _sigmoid(u: NDArray[np.int64]) -> NDArray[np.int64]:
     """1 / (1 + exp(−u)), u in Q16, result in Q30; linear between 64 knots per unit."""
-    knots = _knots()
+    table = knots()
     magnitude = np.minimum(np.abs(u), (_REACH << 16) - 1)
     knot, part = magnitude >> 10, magnitude & 1023
-    upper = knots[knot] + ((knots[knot + 1] - knots[knot]) * part >> 10)
+    upper = table[knot] + ((table[knot + 1] - table[knot]) * part >> 10)
     value: NDArray[np.int64] = np.where(u < 0, _ONE - upper, upper)
     return value
 
 
 @cache
-def _knots() -> NDArray[np.int64]:
+def knots() -> NDArray[np.int64]:
     """σ(i / 64) in Q30, i = 0..1536. Decimal arithmetic is correctly rounded, hence the same everywhere."""
     with localcontext() as context:
         context.prec = 40

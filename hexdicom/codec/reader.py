@@ -34,12 +34,17 @@ class Reader:
         """`count` numbers of a little-endian numpy dtype."""
         return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
 
+    @property
+    def left(self) -> int:
+        """Bytes not yet taken"""
+        return len(self._data) - self._position
+
     def rest(self) -> bytes:
-        return self.take(len(self._data) - self._position)
+        return self.take(self.left)
 
     def end(self) -> None:
-        if self._position != len(self._data):
-            raise BitstreamError(f"{len(self._data) - self._position} bytes too many at the end of the {self._what}.")
+        if self.left:
+            raise BitstreamError(f"{self.left} bytes too many at the end of the {self._what}.")
 
 
 def unzstd(data: bytes, limit: int, what: str) -> bytes:

@@ -97,7 +97,7 @@ class Writer:
         self._groups.append((start.astype(np.uint16), (frequency - 1).astype(np.uint16)))
         some = length > 0
         if some.any():
-            self._bits.append(_bits(raw[some], length[some]))
+            self._bits.append(bits(raw[some], length[some]))
 
     def finish(self) -> bytes:
         lanes = rans.lanes_for(sum(len(starts) for starts, _ in self._groups))
@@ -108,7 +108,7 @@ class Writer:
         return head + low + words.astype("<u2").tobytes() + raw
 
 
-def _bits(values: Ints, lengths: Ints) -> NDArray[np.uint8]:
+def bits(values: Ints, lengths: Ints) -> NDArray[np.uint8]:
     """The low bits of each value, most significant first, one after the other. -> (sum of lengths,) of 0 and 1"""
     ends = np.cumsum(lengths)
     place = np.repeat(ends, lengths) - 1 - np.arange(ends[-1] if len(ends) else 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec import logistic, planes, symbols
+from hexdicom.codec import plane_coding
 from hexdicom.codec.parallel import threads
 from hexdicom.codec.planes import AXES, PLANES, STEP, SixPlanes, Size, interpolation
 from hexdicom.codec.reader import Reader
@@ -130,27 +130,14 @@ def to_bytes(model: Rounded) -> bytes:
     head = np.array([*model.size.nodes, model.size.channels, model.size.hidden], "<u2").tobytes()
     network = np.concatenate((model.weight1.reshape(-1), model.bias1, model.weight2)).astype("<i4").tobytes()
     tail = np.array([model.low, model.high], "<i4").tobytes() + np.array([model.bias2], "<i8").tobytes()
-    columns = _columns(model.size)
-    values = np.concatenate([np.moveaxis(plane, 2, 0).reshape(-1) for plane in model.planes])
-    context = np.repeat(np.arange(len(columns)), columns)
-    centre = np.array([np.median(part) for part in np.split(values, np.cumsum(columns)[:-1])]).astype(np.int64)
-    q = values - centre[context]
-    zero = np.zeros_like(q)
-    level, kind = symbols.best_tables([(q, zero, context)], len(columns))
-    writer = symbols.Writer()
-    writer.write(q, _plane_model(level, kind, centre, context))
-    tables = np.stack((level, kind)).astype(np.uint8).tobytes() + centre.astype("<i2").tobytes()
-    return head + tail + network + tables + writer.finish()
+    return head + tail + network + plane_coding.to_bytes(model.planes, _LIMIT)
 
 
 def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Rounded:
     """Parse a layer of a (T, Z, Y, X) series. Raises BitstreamError."""
     reader = Reader(layer, "planes layer")
     t, z, y, x, channels, hidden = reader.fields("6H")
-    nodes = (t, z, y, x)
-    if not all(1 <= n <= most for n, most in zip(nodes, shape, strict=True)) or not (1 <= channels <= 64 and 1 <= hidden <= 64):
-        raise BitstreamError(f"The planes layer claims {nodes} nodes and {channels} channels, which the format does not allow.")
-    size = planes.Size(nodes, channels, hidden)
+    size = plane_coding.checked_size((t, z, y, x), shape, channels, hidden)
     low, high = reader.fields("2i")
     (bias2,) = reader.fields("q")
     weight1, bias1, weight2 = (reader.array("<i4", n).astype(np.int64) for n in (channels * hidden, hidden, hidden))
@@ -158,31 +145,6 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Rounded:
         raise BitstreamError("The planes layer holds parameters out of range.")
     if np.abs(bias1).max() > 1 << 20 or np.abs(weight2).max() > 1 << 24:
         raise BitstreamError("The planes layer holds parameters out of range.")
-    columns = _columns(size)
-    level, kind = (reader.array("u1", len(columns)).astype(np.int64) for _ in range(2))
-    centre = reader.array("<i2", len(columns)).astype(np.int64)
-    if level.max() > logistic.TOP_LEVEL or kind.max() >= logistic.SHAPES or np.abs(centre).max() > _LIMIT:
-        raise BitstreamError("The planes layer names a probability table that does not exist.")
-    context = np.repeat(np.arange(len(columns)), columns)
-    source = symbols.Source(reader.rest(), len(context))
-    values = source.read(_plane_model(level, kind, centre, context)) + centre[context]
-    source.end()
-    arrays, position = [], 0
-    for name in PLANES:
-        rows, width = size.plane(name)
-        count = rows * width * channels
-        arrays.append(np.moveaxis(values[position : position + count].reshape(channels, rows, width), 0, 2))
-        position += count
-    return Rounded(size, tuple(arrays), weight1.reshape(channels, hidden), bias1, weight2, bias2, low, high)
-
-
-def _columns(size: Size) -> list[int]:
-    """How many values each channel of each plane has, in coding order."""
-    return [rows * columns for rows, columns in map(size.plane, PLANES) for _ in range(size.channels)]
-
-
-def _plane_model(
-    level: NDArray[np.int64], kind: NDArray[np.int64], centre: NDArray[np.int64], context: NDArray[np.int64]
-) -> symbols.Model:
-    middle = centre[context]
-    return symbols.Model(level[context], kind[context], np.zeros_like(middle), -_LIMIT - middle, _LIMIT - middle)
+    arrays = plane_coding.from_bytes(reader, size, _LIMIT)
+    reader.end()
+    return Rounded(size, arrays, weight1.reshape(channels, hidden), bias1, weight2, bias2, low, high)

@@ -1,0 +1,95 @@
+"""The network in floats: what training and adaptation differentiate. Its loss is the bits that a voxel costs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from hexdicom.codec.network.neighbours import COMPONENTS, FIELD_CHANNELS, INPUTS, NEIGHBOURS
+from hexdicom.codec.network.weights import HIDDEN_LIMIT, HIDDEN_UNIT, INPUT_UNIT, OUTPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TOP = HIDDEN_LIMIT / HIDDEN_UNIT
+_FINEST, _WIDEST = -4.0, 11.9  # log2 of a scale, in stored values
+
+
+class CausalNetwork(nn.Module):
+    """hidden: widths of the three hidden layers. Parameters come in the order of `weights.Network.flat`."""
+
+    def __init__(self, hidden: Sequence[int]) -> None:
+        super().__init__()
+        sizes = (INPUTS, *hidden, OUTPUTS)
+        self.layers = nn.ModuleList(nn.Linear(width, height) for width, height in zip(sizes, sizes[1:], strict=False))
+        last = self.layers[-1]
+        nn.init.normal_(last.weight, std=1e-3)  # type: ignore[arg-type]
+        with torch.no_grad():
+            last.bias.zero_()  # type: ignore[operator]
+            spread = torch.linspace(-1.0, 1.0, COMPONENTS)
+            last.bias[NEIGHBOURS + 2 * COMPONENTS :] = spread - 1.4  # type: ignore[index]
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, INPUTS) in units of 1.0 -> (n, OUTPUTS)"""
+        x = inputs
+        for layer in self.layers[:-1]:
+            x = layer(x).clamp(0, _TOP)  # (n, h)
+        outputs: torch.Tensor = self.layers[-1](x)
+        return outputs
+
+    def bits(self, examples: Examples, field: torch.Tensor) -> torch.Tensor:
+        """-> (n,) bits of each voxel, by the discretised mixture of logistics. field: (n, FIELD_CHANNELS) in units of 1.0."""
+        inputs = torch.cat((examples.inputs.float() / INPUT_UNIT, field), 1)
+        out = self(inputs)
+        weights = out[:, :NEIGHBOURS]
+        logits, offsets, levels = out[:, NEIGHBOURS:].split(COMPONENTS, 1)
+        activity = examples.activity[:, None]  # (n, 1), stored values
+        mean = (weights * examples.differences.float()).sum(1, keepdim=True) / 16 + offsets * activity  # (n, k), over the reference
+        scale = torch.exp2((levels + activity.log2()).clamp(_FINEST, _WIDEST))
+        target = examples.target[:, None]
+        upper = torch.sigmoid((target + examples.half_step - mean) / scale)
+        lower = torch.sigmoid((target - examples.half_step - mean) / scale)
+        # what lies outside of the range of the series costs nothing
+        lower = torch.where(examples.lowest[:, None], torch.zeros_like(lower), lower)
+        upper = torch.where(examples.highest[:, None], torch.ones_like(upper), upper)
+        log_weights = torch.log_softmax(logits * math.log(2), 1)
+        return -((upper - lower).clamp(min=1e-9).log() + log_weights).logsumexp(1) / math.log(2)
+
+
+class Examples:
+    """n voxels as training sees them: differences (n, NEIGHBOURS) in sixteenths, inputs (n, NEIGHBOURS + SCALARS), the rest (n,).
+
+    target: stored value less reference; activity in stored values; lowest, highest: whether the value is the least or the greatest
+    of its series. place: (n, 4) t, z, y, x.
+    """
+
+    def __init__(
+        self,
+        differences: torch.Tensor,
+        inputs: torch.Tensor,
+        target: torch.Tensor,
+        activity: torch.Tensor,
+        lowest: torch.Tensor,
+        highest: torch.Tensor,
+        place: torch.Tensor,
+        half_step: float,
+    ) -> None:
+        self.differences, self.inputs, self.target, self.activity = differences, inputs, target, activity
+        self.lowest, self.highest, self.place, self.half_step = lowest, highest, place, half_step
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def part(self, rows: torch.Tensor | slice) -> Examples:
+        return Examples(
+            self.differences[rows], self.inputs[rows], self.target[rows], self.activity[rows],
+            self.lowest[rows], self.highest[rows], self.place[rows], self.half_step,
+        )  # fmt: skip
+
+
+def no_field(count: int) -> torch.Tensor:
+    """The field of `count` voxels of a series that has none."""
+    return torch.zeros(count, FIELD_CHANNELS)
