@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hexdicom.codec import logistic, symbols
-from hexdicom.codec.network import adapt, compiled, field, prior, references, sampling, tables, weights
-from hexdicom.codec.network.neighbours import (
-    FRAME_STEP,
-    OFFSETS,
-    REFERENCES,
-    ROW_STEP,
-    VALUES,
-)
+from hexdicom.codec import logistic
+from hexdicom.codec.network import adapt, compiled, field, prior, references, sampling, stream, tables
+from hexdicom.codec.network.neighbours import OFFSETS
+from hexdicom.codec.network.parameters import Parameters, from_reader
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError, Truncated
 
@@ -27,24 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hexdicom.codec.interface import Progress
+    from hexdicom.codec.network import weights
     from hexdicom.codec.network.field import Slice
 
 IDENTIFIER = 2
-_CHANGE_LIMIT = 1 << 17  # what 18 raw bits of an escape can say
 _VOXELS_PER_BYTE = 1 << 16
 Shape = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """All that slices share. references: (T, 3); linear: (VALUES,) in 1/4096."""
-
-    low: int
-    high: int
-    references: NDArray[np.int64]
-    linear: NDArray[np.float64]
-    adapted: adapt.Adapted
-    prior: int
 
 
 def encode(
@@ -65,7 +48,7 @@ def encode(
 
     coder.run(one, range(shape[1]), lambda share: progress("voxels", share))
     lengths = np.array([len(piece) for piece in pieces], "<u4").tobytes()
-    block = _parameter_bytes(parameters, chosen.hidden)
+    block = parameters.to_bytes()
     head = np.array([IDENTIFIER, parameters.low, parameters.high, len(block)], "<i4").tobytes()
     return head + block + lengths + b"".join(pieces), decoded
 
@@ -80,28 +63,31 @@ class Stream:
 
 
 def parse(reader: Reader, size: int, shape: Shape) -> Stream:
-    """Check what can be checked before memory for a (T, Z, Y, X) volume is taken. reader: after the identifier. Raises BitstreamError."""
+    """Check what can be checked before memory for a (T, Z, Y, X) volume is taken.
+
+    reader: what follows the identifier of a layer of `size` bytes. Raises BitstreamError.
+    """
     low, high, length = reader.fields("3i")
     if not -32768 <= low <= high <= 65535:
         raise BitstreamError(f"The residual layer claims values from {low} to {high}.")
     if size * _VOXELS_PER_BYTE < int(np.prod(shape)):
         raise Truncated(f"A residual layer of {size} bytes cannot hold {int(np.prod(shape))} voxels.")
-    parameters = _parameters(Reader(reader.take(length), "parameter block of the residual layer"), low, high, shape)
+    parameters = from_reader(Reader(reader.take(length), "parameter block of the residual layer"), low, high, shape)
     lengths = reader.array("<u4", shape[1]).tolist()
     pieces = tuple(reader.take(n) for n in lengths)
     reader.end()
     return Stream(shape, parameters, pieces)
 
 
-def decode(stream: Stream, max_error: int, progress: Progress, slices: Sequence[int] | None = None) -> NDArray[np.int32]:
+def decode(parsed: Stream, max_error: int, progress: Progress, slices: Sequence[int] | None = None) -> NDArray[np.int32]:
     """-> (T, Z, Y, X), or only the slices that are asked for, in their order. Raises BitstreamError."""
-    wanted = list(range(stream.shape[1])) if slices is None else list(slices)
-    coder = _Coder(stream.parameters, stream.shape, max_error)
-    times, _, height, width = stream.shape
+    wanted = list(range(parsed.shape[1])) if slices is None else list(slices)
+    coder = _Coder(parsed.parameters, parsed.shape, max_error)
+    times, _, height, width = parsed.shape
     decoded = np.empty((times, len(wanted), height, width), np.int32)
 
     def one(position: int) -> None:
-        decoded[:, position] = coder.decode(wanted[position], stream.pieces[wanted[position]])
+        decoded[:, position] = coder.decode(wanted[position], parsed.pieces[wanted[position]])
 
     coder.run(one, range(len(wanted)), lambda share: progress("voxels", share))
     return decoded
@@ -121,7 +107,7 @@ class _Coder:
         self._tables = (
             tables.scale(), tables.inverse_scale(), tables.decay(), logistic.knots(), tables.mantissa_log(), tables.recency(times),
         )  # fmt: skip
-        self._lanes = lanes(times * height * width)
+        self._lanes = stream.lanes(times * height * width)
         self._done: dict[int, NDArray[np.int64]] = {}
 
     def run(self, task: Callable[[int], None], parts: Sequence[int], progress: Callable[[float], None]) -> None:
@@ -146,60 +132,32 @@ class _Coder:
         length = np.zeros(size, np.uint8)
         nothing = np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.uint8)
         values, _ = self._code(z, False, truth, nothing, (start, frequency, raw, length))
-        states = np.full(self._lanes, compiled.LOW, np.int64)
+        states = np.full(self._lanes, stream.LOW, np.int64)
         words = np.zeros(2 * size + self._lanes, np.uint16)
-        used = compiled.rans_encode(start, frequency, group_sizes(self._slice), states, words)
-        some = length > 0
-        bits = np.packbits(symbols.bits(raw[some].astype(np.int64), length[some].astype(np.int64))).tobytes() if some.any() else b""
-        head = np.array([used, len(bits)], "<u4").tobytes()
-        low = states.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :6].tobytes()
-        return head + low + words[len(words) - used :].astype("<u2").tobytes() + bits, values
+        used = compiled.rans_encode(start, frequency, stream.group_sizes(self._slice), states, words)
+        return stream.pack(states, words[len(words) - used :], raw.astype(np.int64), length.astype(np.int64)), values
 
     def decode(self, z: int, piece: bytes) -> NDArray[np.int32]:
         """-> (T, Y, X)"""
-        reader = Reader(piece, f"stream of slice {z}")
-        used, raw = reader.fields("2I")
-        states = np.zeros((self._lanes, 8), np.uint8)
-        states[:, :6] = reader.array("u1", 6 * self._lanes).reshape(-1, 6)
-        words, bits = reader.array("<u2", used).astype(np.uint16), reader.array("u1", raw).copy()
-        reader.end()
-        lane = states.view("<u8").reshape(-1).astype(np.int64)
-        if ((lane < compiled.LOW) | (lane >= compiled.LOW << 16)).any():
-            raise BitstreamError(f"An entropy coder state of slice {z} is out of range.")
+        read = stream.unpack(piece, z, self._lanes)
         nothing = np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint8)
-        values, (status, position, bit) = self._code(z, True, np.zeros((0, 0, 0), np.int32), (lane, words, bits), nothing)
+        source = read.states, read.words, read.raw
+        values, (status, words, bits) = self._code(z, True, np.zeros((0, 0, 0), np.int32), source, nothing)
         if status == compiled.TRUNCATED:
-            raise Truncated(f"The stream of slice {z} ends before its last voxel.")
-        if position != len(words) or (lane != compiled.LOW).any() or 8 * len(bits) - bit >= 8:
-            raise BitstreamError(f"The stream of slice {z} does not end where its voxels do.")
+            raise stream.truncated(z)
+        stream.check_end(z, read, read.states, words, bits)
         return values
 
     def _code(
-        self, z: int, decoding: bool, truth: NDArray[np.int32], stream: tuple[Any, ...], record: tuple[Any, ...]
+        self, z: int, decoding: bool, truth: NDArray[np.int32], source: tuple[Any, ...], record: tuple[Any, ...]
     ) -> tuple[NDArray[np.int32], tuple[int, int, int]]:
         values, mean, deviation, errors = (np.zeros(self._slice, np.int32) for _ in range(4))
         done = self._done[z] = np.zeros(1, np.int64)
         outcome = compiled.code_slice(
             decoding, truth, values, mean, deviation, errors, self._references, self._linear, self._fields[z], self._network,
-            self._bounds, OFFSETS, self._tables, stream, record, done,
+            self._bounds, OFFSETS, self._tables, source, record, done,
         )  # fmt: skip
         return values, outcome
-
-
-def lanes(voxels: int) -> int:
-    """Lanes of the entropy coder for a slice of so many voxels: a power of two from 1 to 1024, which cost about 0.05 %."""
-    return 1 << min(10, max(0, (voxels >> 14).bit_length() - 1))
-
-
-def group_sizes(shape: tuple[int, int, int]) -> NDArray[np.int64]:
-    """(fronts,) voxels in each wavefront of a (T, Y, X) slice"""
-    times, height, width = shape
-    first = (FRAME_STEP * np.arange(times)[:, None] + ROW_STEP * np.arange(height)).reshape(-1)
-    fronts = int(first[-1]) + width
-    begin = np.bincount(first, minlength=fronts + width)
-    end = np.bincount(first + width, minlength=fronts + width)
-    sizes: NDArray[np.int64] = np.cumsum(begin - end)[:fronts].astype(np.int64)
-    return sizes
 
 
 def _padded(network: weights.Network) -> tuple[NDArray[np.float32], ...]:
@@ -213,63 +171,6 @@ def _padded(network: weights.Network) -> tuple[NDArray[np.float32], ...]:
         parts += [padded, np.pad(bias.astype(np.float32), (0, height - len(bias)))]
         width = height
     return tuple(parts)
-
-
-def _parameter_bytes(parameters: Parameters, hidden: Sequence[int]) -> bytes:
-    """prior, changes of its weights, references, linear predictor, field"""
-    change = parameters.adapted.change
-    context = np.repeat(np.arange(2 * weights.LAYERS), _parts(hidden))
-    level, kind = symbols.best_tables([(change, np.zeros_like(change), context)], 2 * weights.LAYERS)
-    writer = symbols.Writer()
-    writer.write(change, _change_model(level, kind, context))
-    stream = writer.finish() if change.any() else b""
-    times = np.arange(len(parameters.references))[:, None]
-    behind = np.where(parameters.references < 0, 0, times - parameters.references).astype("<u2").tobytes()
-    one = parameters.adapted.field
-    return b"".join(
-        (
-            np.array([parameters.prior, parameters.adapted.step, len(stream)], "<u4").tobytes(),
-            np.stack((level, kind)).astype(np.uint8).tobytes(),
-            stream,
-            behind,
-            parameters.linear.astype("<i2").tobytes(),
-            b"" if one is None else one.to_bytes(),
-        )
-    )
-
-
-def _parameters(reader: Reader, low: int, high: int, shape: Shape) -> Parameters:
-    number, step, length = reader.fields("3I")
-    chosen = prior.load(number)
-    level, kind = (reader.array("u1", 2 * weights.LAYERS).astype(np.int64) for _ in range(2))
-    if step > 16 or level.max() > logistic.TOP_LEVEL or kind.max() >= logistic.SHAPES:
-        raise BitstreamError("The residual layer names a rounding step or a probability table that does not exist.")
-    data = reader.take(length)
-    context = np.repeat(np.arange(2 * weights.LAYERS), _parts(chosen.hidden))
-    change = np.zeros(len(context), np.int64)
-    if data:
-        source = symbols.Source(data, len(context))
-        change = source.read(_change_model(level, kind, context))
-        source.end()
-    network = weights.from_flat(chosen.network.flat() + (change << step), chosen.hidden)
-    behind = reader.array("<u2", shape[0] * REFERENCES).astype(np.int64).reshape(-1, REFERENCES)
-    times = np.arange(shape[0])[:, None]
-    if (behind > times).any():
-        raise BitstreamError("The residual layer predicts a frame from one that does not come before it.")
-    order = np.where(behind == 0, -1, times - behind)
-    linear = reader.array("<i2", VALUES).astype(np.float64)
-    one = field.from_reader(reader, shape) if reader.left else None
-    return Parameters(low, high, np.ascontiguousarray(order), linear, adapt.Adapted(network, change, step, one), number)
-
-
-def _parts(hidden: Sequence[int]) -> list[int]:
-    sizes = (weights.INPUTS, *hidden, weights.OUTPUTS)
-    return [n for width, height in zip(sizes, sizes[1:], strict=False) for n in (width * height, height)]
-
-
-def _change_model(level: NDArray[np.int64], kind: NDArray[np.int64], context: NDArray[np.int64]) -> symbols.Model:
-    limit = np.full(len(context), _CHANGE_LIMIT - 1)
-    return symbols.Model(level[context], kind[context], np.zeros_like(limit), -limit, limit)
 
 
 def _shape(values: NDArray[Any]) -> Shape:
