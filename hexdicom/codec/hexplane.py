@@ -46,7 +46,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         fitted = perf_counter()
         layers, expected = [Layer(PLANES, planes_layer)], base
         if bound is not None:
-            exact, expected = residual.encode(values, base, bound, on, progress)
+            exact, expected = residual.encode(values, bound, profile, on, progress)
             layers.append(Layer(RESIDUAL, exact))
             if volume.voxels < _SMALL or 16 * len(exact) < volume.voxels:
                 # a small or nearly empty series: a model is not always worth its parameters
@@ -93,8 +93,8 @@ def decode(bitstream: bytes, device: str, progress: Progress) -> CineVolume:
     if exact is None:
         return CineVolume(_typed(_base(parsed, on), parsed.dtype))
     stream = residual.parse(exact, parsed.shape)
-    base = _base(parsed, on)
-    return CineVolume(_typed(residual.decode(stream, base, parsed.max_error or 0, on, progress), parsed.dtype))
+    values = residual.decode(stream, lambda: _base(parsed, on), parsed.max_error or 0, on, progress)
+    return CineVolume(_typed(values, parsed.dtype))
 
 
 def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineVolume:

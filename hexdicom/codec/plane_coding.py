@@ -1,4 +1,4 @@
-"""Six planes of integers as bytes: each channel of each plane under its own table, around its own centre. Specified in docs/format.md."""
+"""Six planes of integers as bytes: every channel of every plane under its own table. Specified in docs/format.md."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,30 +11,21 @@ import torch
 from hexdicom.codec.network import field, sampling, weights
 from hexdicom.codec.network.field import FieldPlanes
 from hexdicom.codec.network.model import CausalNetwork, no_field
+from hexdicom.codec.network.parameters import Adapted
+from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from hexdicom.codec.network.field import Field
     from hexdicom.codec.network.model import Examples
     from hexdicom.codec.network.prior import Prior
 
 _EXAMPLES, _HELD_OUT = 600_000, 60_000
 _BATCH = 4096
 _RATE, _FIELD_RATE = 4e-3, 2e-2
-_STEPS = range(0, 8)  # octaves of the rounding step of the changed weights, in units of 8/256
-
-
-@dataclass(frozen=True, slots=True)
-class Adapted:
-    """What goes into the layer: integers that are added to the prior's weights, each worth 2^step, and a field or none."""
-
-    network: weights.Network
-    change: NDArray[np.int64]
-    step: int
-    field: Field | None
+_STEPS = range(8)  # octaves of the rounding step of the changed weights, in units of 8/256
 
 
 def unchanged(prior: Prior) -> Adapted:
@@ -77,7 +67,7 @@ def adapt(
         change = np.rint(moved / (1 << step)).astype(np.int64)
         try:
             candidate = weights.from_flat((start + change * (1 << step)).astype(np.int64), prior.hidden)
-        except weights.BitstreamError:
+        except BitstreamError:
             continue
         load(network, candidate.flat() / units)
         cost = _bits(network, planes, held_out) * voxels + field_bits + change_bits(change)
@@ -112,7 +102,8 @@ def _fit(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        if step % 10 == 0:
+        if step % 10 == 0 or step == steps - 1:
+            network.project()
             progress(step / steps)
 
 

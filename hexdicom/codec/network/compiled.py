@@ -1,8 +1,8 @@
 """The network predictor compiled by numba: one call codes a whole slice, on one thread, without the interpreter lock.
 
-The integers are those of `walk`, which is the readable form and runs on any device; tests hold the two together bit for bit. Integers
-that float32 carries stay below 2^24 and those that float64 carries below 2^53 (`weights.Network.check`), so that fused or reordered
-sums, which `fastmath` allows, change nothing.
+The integers are those of `walk`, which is the readable form and runs on any device; tests hold the two together bit for bit.
+Integers that float32 carries stay below 2^24 (`weights.Network` proves it) and those that float64 carries below 2^53, so that fused
+or reordered sums, which `fastmath` allows, change nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNKNOWN = -(1 << 30)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _log(value, mantissa):  # type: ignore[no-untyped-def]
+def _log(value, mantissa):
     exponent = 0
     rest = value
     while rest >= 256:
@@ -46,12 +46,12 @@ def _log(value, mantissa):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _clamp(value, low, high):  # type: ignore[no-untyped-def]
+def _clamp(value, low, high):
     return min(max(value, low), high)
 
 
 @njit(cache=True, nogil=True)
-def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa, difference, inputs):  # type: ignore[no-untyped-def]
+def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa, difference, inputs):
     """Fill in what values around voxel (t, y, x) tell the network: see docs/format.md. -> (reference, activity)"""
     height, width = values.shape[1:]
     in_frame, in_first, in_others = offsets[:3]
@@ -119,7 +119,7 @@ def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa,
 
 
 @njit(cache=True, nogil=True)
-def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, difference, inputs):  # type: ignore[no-untyped-def]
+def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, difference, inputs):
     """Fill in what the errors of the linear predictor around voxel (t, y, x) tell the network."""
     height, width = errors.shape[1:]
     near, square = offsets[3], offsets[2]
@@ -144,7 +144,7 @@ def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, diff
 
 
 @njit(cache=True, nogil=True, inline="always")
-def error_of(value, centre, difference, linear, low, high):  # type: ignore[no-untyped-def]
+def error_of(value, centre, difference, linear, low, high):
     """Error of the linear predictor, in sixteenths"""
     total = 0.0
     for i in range(VALUES):
@@ -153,7 +153,7 @@ def error_of(value, centre, difference, linear, low, high):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normalise(difference, activity, inputs):  # type: ignore[no-untyped-def]
+def normalise(difference, activity, inputs):
     """Differences over activity, squashed to -256..256: the first inputs. All steps are below 2^24."""
     unit = np.float32(2.0**-14)
     limit = np.float32(5 * activity)
@@ -165,7 +165,7 @@ def normalise(difference, activity, inputs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _field(field_yx, field_tx, field_ty, t, y, x, inputs):  # type: ignore[no-untyped-def]
+def _field(field_yx, field_tx, field_ty, t, y, x, inputs):
     for c in range(FIELD_CHANNELS):
         h = (field_yx[y, x, c] * field_tx[t, x, c] + 128) >> 8
         h = (h * field_ty[t, y, c] + 128) >> 8
@@ -173,7 +173,7 @@ def _field(field_yx, field_tx, field_ty, t, y, x, inputs):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _dense(source, weights, bias, target, count, width):  # type: ignore[no-untyped-def]
+def _dense(source, weights, bias, target, count, width):
     """target[b, h] = bias[h] + sum of source[b, i] weights[h, i]: tiles of 4 voxels by 4 units stay in registers"""
     zero = np.float32(0)
     for b in range(0, count, 4):
@@ -198,7 +198,12 @@ def _dense(source, weights, bias, target, count, width):  # type: ignore[no-unty
                 s31 += x3 * w1
                 s32 += x3 * w2
                 s33 += x3 * w3
-            for row, one, two, three, four in ((b, s00, s01, s02, s03), (b + 1, s10, s11, s12, s13), (b + 2, s20, s21, s22, s23), (b + 3, s30, s31, s32, s33)):
+            for row, one, two, three, four in (
+                (b, s00, s01, s02, s03),
+                (b + 1, s10, s11, s12, s13),
+                (b + 2, s20, s21, s22, s23),
+                (b + 3, s30, s31, s32, s33),
+            ):
                 target[row, h] = one + bias[h]
                 target[row, h + 1] = two + bias[h + 1]
                 target[row, h + 2] = three + bias[h + 2]
@@ -206,14 +211,14 @@ def _dense(source, weights, bias, target, count, width):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _activate(target, count, height, unit):  # type: ignore[no-untyped-def]
+def _activate(target, count, height, unit):
     for b in range(count):
         for h in range(height):
             target[b, h] = min(max(np.floor(target[b, h] * unit), np.float32(0)), np.float32(1023))
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _combine(output, difference):  # type: ignore[no-untyped-def]
+def _combine(output, difference):
     total = 0.0
     for i in range(NEIGHBOURS):
         total += np.float64(output[i]) * np.float64(difference[i])
@@ -221,7 +226,7 @@ def _combine(output, difference):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _sigmoid(u, knots):  # type: ignore[no-untyped-def]
+def _sigmoid(u, knots):
     m = min(abs(u), (24 << 16) - 1)
     i, f = m >> 10, m & 1023
     upper = knots[i] + ((knots[i + 1] - knots[i]) * f >> 10)
@@ -229,7 +234,7 @@ def _sigmoid(u, knots):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def distribution(output, centre, activity, combined, low, high, max_error, mantissa, tables, mixture):  # type: ignore[no-untyped-def]
+def distribution(output, centre, activity, combined, low, high, max_error, mantissa, tables, mixture):
     """Fill (3, 3) mixture with mean in sixteenths, level and weight of each component; -> (mean, shift, reach) in quantiser steps.
 
     See `mixture.mixture`.
@@ -239,12 +244,12 @@ def distribution(output, centre, activity, combined, low, high, max_error, manti
     half_log = _log(activity, mantissa) >> 1
     heaviest = -(1 << 30)
     for k in range(COMPONENTS):
-        logit = np.int64(np.floor(output[NEIGHBOURS + k] * np.float32(2.0**-14)))
+        logit = np.int64(np.floor(output[NEIGHBOURS + k] * np.float32(2.0**-11)))
         mixture[k, 2] = logit
         heaviest = max(heaviest, logit)
-        offset = np.int64(np.floor(np.float64(output[NEIGHBOURS + COMPONENTS + k]) * activity * 2.0**-18))
+        offset = np.int64(np.floor(np.float64(output[NEIGHBOURS + COMPONENTS + k]) * activity * 2.0**-15))
         mixture[k, 0] = _clamp(mean + offset, 16 * low, 16 * high)
-        level = np.int64(np.floor(output[NEIGHBOURS + 2 * COMPONENTS + k] * np.float32(2.0**-14)))
+        level = np.int64(np.floor(output[NEIGHBOURS + 2 * COMPONENTS + k] * np.float32(2.0**-11)))
         mixture[k, 1] = _clamp(level + half_log, 0, 255)
     total = 0
     for k in range(COMPONENTS):
@@ -271,7 +276,7 @@ def distribution(output, centre, activity, combined, low, high, max_error, manti
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _cumulative(edge, mixture, free, inverse, knots):  # type: ignore[no-untyped-def]
+def _cumulative(edge, mixture, free, inverse, knots):
     """Share of `free` that lies below `edge`, in sixteenths"""
     total = 0
     for k in range(COMPONENTS):
@@ -281,7 +286,7 @@ def _cumulative(edge, mixture, free, inverse, knots):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _below(q, shift, reach, least, greatest, centre, step, mixture, free, tables):  # type: ignore[no-untyped-def]
+def _below(q, shift, reach, least, greatest, centre, step, mixture, free, tables):
     """Cumulative frequency below symbol q, -reach - 1 <= q <= reach + 2"""
     if q <= least:
         return 0
@@ -292,11 +297,29 @@ def _below(q, shift, reach, least, greatest, centre, step, mixture, free, tables
 
 
 @njit(cache=True, nogil=True)
-def code_slice(decode, truth, values, mean, deviation, errors, references, linear, field, network, bounds, offsets, tables, stream, record, done):  # type: ignore[no-untyped-def]
+def code_slice(
+    decode,
+    truth,
+    values,
+    mean,
+    deviation,
+    errors,
+    references,
+    linear,
+    field,
+    network,
+    bounds,
+    offsets,
+    tables,
+    stream,
+    record,
+    done,
+):
     """Code one slice. -> (status, words read, bits read)
 
     decode: whether symbols come from `stream` = (states, words, raw bits) or go, from `truth`, to `record` = (start, frequency,
-    raw, length). values, mean, deviation, errors: (T, Y, X) int32, filled on the way. linear: (VALUES,) weights in 1/4096. done: (1,) voxels so far, for a progress display.
+    raw, length). values, mean, deviation, errors: (T, Y, X) int32, filled on the way. linear: (VALUES,) weights in 1/4096.
+    done: (1,) voxels so far, for a progress display.
     """
     times, height, width = values.shape
     low, high, max_error = bounds
@@ -358,7 +381,9 @@ def code_slice(decode, truth, values, mean, deviation, errors, references, linea
             for b in range(count):
                 t_, y_, x_ = place[b]
                 combined = _combine(output[b], difference[b])
-                centre16, shift, reach = distribution(output[b], reference[b], activity[b], combined, low, high, max_error, mantissa, tables, mixture)
+                centre16, shift, reach = distribution(
+                    output[b], reference[b], activity[b], combined, low, high, max_error, mantissa, tables, mixture
+                )
                 centre = (centre16 + 8) >> 4
                 smallest, largest = -((centre - low + max_error) // step), (high - centre + max_error) // step
                 least, greatest = max(smallest >> shift, -reach - 1), min(largest >> shift, reach + 1)
@@ -426,7 +451,7 @@ def code_slice(decode, truth, values, mean, deviation, errors, references, linea
 
 
 @njit(cache=True, nogil=True)
-def rans_encode(start, frequency, sizes, states, words):  # type: ignore[no-untyped-def]
+def rans_encode(start, frequency, sizes, states, words):
     """Symbols of groups of the given sizes onto the lanes, last first. -> number of words, which fill `words` from its end"""
     lanes, at, used = len(states), len(start), 0
     for group in range(len(sizes) - 1, -1, -1):
@@ -442,7 +467,7 @@ def rans_encode(start, frequency, sizes, states, words):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def history(values, recency, mean, deviation):  # type: ignore[no-untyped-def]
+def history(values, recency, mean, deviation):
     """Fill the running mean and deviation of a whole (T, Y, X) slice: for training, where nothing has to be causal."""
     times, height, width = values.shape
     for t in range(times - 1):
@@ -458,7 +483,7 @@ def history(values, recency, mean, deviation):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def examples(values, mean, deviation, errors, references, linear, places, bounds, offsets, mantissa, differences, inputs, local):  # type: ignore[no-untyped-def]
+def examples(values, mean, deviation, errors, references, linear, places, bounds, offsets, mantissa, differences, inputs, local):
     """What the network is told of the voxels `places` (n, 3), without the field. local: (n, 2) reference and activity.
 
     errors: UNKNOWN where the error of the linear predictor has not been worked out yet; what is needed is filled in.

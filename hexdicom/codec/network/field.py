@@ -1,4 +1,4 @@
-"""The six planes that drive the network: their product (eq. 1 of the paper) is a field that says what kind of place and moment a voxel is.
+"""The six planes that drive the network: their product (eq. 1 of the paper) says what kind of place and moment a voxel is.
 
 Small planes, fitted with the network on the bits that they save; in the bitstream, integers.
 """

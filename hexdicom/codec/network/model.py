@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from hexdicom.codec.network import weights
 from hexdicom.codec.network.neighbours import COMPONENTS, FIELD_CHANNELS, INPUTS, NEIGHBOURS
 from hexdicom.codec.network.weights import HIDDEN_LIMIT, HIDDEN_UNIT, INPUT_UNIT, OUTPUTS
 
@@ -24,13 +26,12 @@ class CausalNetwork(nn.Module):
     def __init__(self, hidden: Sequence[int]) -> None:
         super().__init__()
         sizes = (INPUTS, *hidden, OUTPUTS)
-        self.layers = nn.ModuleList(nn.Linear(width, height) for width, height in zip(sizes, sizes[1:], strict=False))
-        last = self.layers[-1]
-        nn.init.normal_(last.weight, std=1e-3)  # type: ignore[arg-type]
+        dense = [nn.Linear(width, height) for width, height in pairwise(sizes)]
+        self.layers = nn.ModuleList(dense)
         with torch.no_grad():
-            last.bias.zero_()  # type: ignore[operator]
-            spread = torch.linspace(-1.0, 1.0, COMPONENTS)
-            last.bias[NEIGHBOURS + 2 * COMPONENTS :] = spread - 1.4  # type: ignore[index]
+            dense[-1].weight.normal_(std=1e-3)
+            dense[-1].bias.zero_()
+            dense[-1].bias[NEIGHBOURS + 2 * COMPONENTS :] = torch.linspace(-1.0, 1.0, COMPONENTS) - 1.4
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(n, INPUTS) in units of 1.0 -> (n, OUTPUTS)"""
@@ -57,6 +58,20 @@ class CausalNetwork(nn.Module):
         upper = torch.where(examples.highest[:, None], torch.ones_like(upper), upper)
         log_weights = torch.log_softmax(logits * math.log(2), 1)
         return -((upper - lower).clamp(min=1e-9).log() + log_weights).logsumexp(1) / math.log(2)
+
+    def project(self) -> None:
+        """Shrink the rows whose integers `weights.Network` would refuse, with some room for rounding."""
+        with torch.no_grad():
+            for number, layer in enumerate(self.layers):
+                matrix, bias = layer.weight, layer.bias
+                assert isinstance(matrix, torch.Tensor)
+                assert isinstance(bias, torch.Tensor)
+                limits = weights.input_limits(number, matrix.shape[1]) / (HIDDEN_UNIT if number else INPUT_UNIT)
+                reach = matrix.abs() @ torch.from_numpy(limits).float() + bias.abs()
+                allowed = 0.98 * weights.EXACT / torch.from_numpy(weights.target_units(number, len(bias))).float()
+                factor = (allowed / reach).clamp(max=1.0)
+                matrix *= factor[:, None]
+                bias *= factor
 
 
 class Examples:

@@ -37,8 +37,8 @@ def train(
     started, smoothed = time.perf_counter(), 0.0
     for step in range(steps):
         if step % _RENEW == 0:
-            for _ in range(_POOL - len(pool) if step == 0 else 1):
-                pool.append(_varied_examples(series[int(generator.integers(len(series)))], generator))
+            fresh = _POOL if step == 0 else 1
+            pool += [_varied_examples(series[int(generator.integers(len(series)))], generator) for _ in range(fresh)]
             del pool[:-_POOL]
         for group in optimiser.param_groups:
             group["lr"] = _RATE * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.003) * min(1.0, (step + 1) / 100)
@@ -51,6 +51,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
+        network.project()
         smoothed = float(loss.detach()) if step == 0 else 0.99 * smoothed + 0.01 * float(loss.detach())
         if (step + 1) % 250 == 0:
             say(f"step {step + 1} of {steps}: {smoothed:.4f} bits per voxel, {time.perf_counter() - started:.0f} s")
@@ -138,3 +139,8 @@ def _zero_filled(x: torch.Tensor, factor: float) -> torch.Tensor:
     scale = height * width / (x.shape[2] * x.shape[3])
     result: torch.Tensor = torch.fft.ifft2(torch.fft.ifftshift(padded, dim=(2, 3))).abs() * scale
     return result
+
+
+def flat(network: CausalNetwork) -> NDArray[np.float64]:
+    """Weights in units of 1.0, in the order of `weights.Network.flat`"""
+    return torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy()

@@ -33,7 +33,9 @@ def load(number: int) -> Prior:
     """Raises UnsupportedVersion where this hexdicom has no prior of that number."""
     resource = resources.files(__package__).joinpath("priors", f"{number}.bin")
     if not resource.is_file():
-        raise UnsupportedVersion(f"The residual layer builds on prior {number}, which this hexdicom does not have.", hint="Update hexdicom.")
+        raise UnsupportedVersion(
+            f"The residual layer builds on prior {number}, which this hexdicom does not have.", hint="Update hexdicom."
+        )
     plain = zstandard.ZstdDecompressor().decompress(resource.read_bytes(), max_output_size=1 << 22)
     hidden = tuple(np.frombuffer(plain[:6], "<u2").tolist())
     return Prior(number, hidden, weights.from_flat(np.frombuffer(plain[6:], "<i4"), hidden))

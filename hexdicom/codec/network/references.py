@@ -39,7 +39,7 @@ def choose(values: NDArray[np.int32]) -> NDArray[np.int64]:
     z, y, x = (generator.integers(a, b, _SAMPLES) for a, b in ((0, slices), (1, height - 1), (1, width - 1)))
 
     def at(t: int, dy: int, dx: int) -> NDArray[np.float64]:
-        return values[t, z, y + dy, x + dx].astype(np.float64)
+        return np.asarray(values[t, z, y + dy, x + dx], np.float64)
 
     centres = np.stack([at(t, 0, 0) for t in range(times)])  # (T, n)
     for t in range(2, times):
@@ -48,7 +48,12 @@ def choose(values: NDArray[np.int32]) -> NDArray[np.int64]:
         around = {c: [at(c, dy, dx) for dy, dx in _AROUND] for c in candidates}
         here = [at(t, 0, -1), at(t, -1, 0), at(t, -1, -1)]
 
-        def cost(chosen: list[int], here: list[NDArray[np.float64]] = here, around: dict[int, list[NDArray[np.float64]]] = around, t: int = t) -> float:
+        def cost(
+            chosen: list[int],
+            here: list[NDArray[np.float64]] = here,
+            around: dict[int, list[NDArray[np.float64]]] = around,
+            t: int = t,
+        ) -> float:
             base = around[chosen[0]][0]
             inputs = np.stack([*here, *(part for c in chosen for part in around[c])], 1) - base[:, None]  # (n, i)
             weight = 1 / (np.abs(inputs).mean(1) + 1)

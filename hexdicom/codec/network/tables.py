@@ -1,4 +1,4 @@
-"""Integer tables of the network predictor, from exact integer arithmetic: the same on every machine. Specified in docs/format.md."""
+"""Integer tables of the network predictor, from exact integer arithmetic: the same on every machine."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +21,9 @@ LAYERS = 4
 MAX_HIDDEN = 128
 INPUT_LIMIT, HIDDEN_LIMIT = 512, 1023
 # what an input, a sum before its activation or an output of 1.0 is, in integers
-INPUT_UNIT, HIDDEN_UNIT, SUM_UNIT, OUTPUT_UNIT = 128, 256, 1 << 17, 1 << 18
-_EXACT = 1 << 24
+INPUT_UNIT, HIDDEN_UNIT, SUM_UNIT = 128, 256, 1 << 17
+COMBINATION_UNIT, MIXTURE_UNIT = 1 << 18, 1 << 15  # outputs: weights of the differences, parameters of the mixture
+EXACT = 1 << 24  # float32 carries every integer below
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Network:
             raise BitstreamError(f"A network of sizes {sizes} does not fit its inputs and outputs.")
         for number, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             reach = np.abs(matrix.astype(np.int64)) @ input_limits(number, matrix.shape[1]) + np.abs(bias.astype(np.int64))
-            if reach.max() >= _EXACT:
+            if reach.max() >= EXACT:
                 raise BitstreamError(f"Layer {number + 1} of the network can reach {reach.max()}; its sums would not be exact.")
 
     @property
@@ -65,7 +67,7 @@ def from_flat(flat: NDArray[np.integer], hidden: Sequence[int]) -> Network:
     """The inverse of `Network.flat` for three hidden layers of the given widths."""
     sizes = (INPUTS, *hidden, OUTPUTS)
     matrices, biases, at = [], [], 0
-    for width, height in zip(sizes, sizes[1:], strict=False):
+    for width, height in pairwise(sizes):
         matrices.append(flat[at : at + width * height].reshape(height, width).astype(np.int32))
         biases.append(flat[at + width * height : at + (width + 1) * height].astype(np.int32))
         at += (width + 1) * height
@@ -77,18 +79,22 @@ def from_flat(flat: NDArray[np.integer], hidden: Sequence[int]) -> Network:
 def count(hidden: Sequence[int]) -> int:
     """Number of weights of a network with hidden layers of these widths."""
     sizes = (INPUTS, *hidden, OUTPUTS)
-    return sum((width + 1) * height for width, height in zip(sizes, sizes[1:], strict=False))
+    return sum((width + 1) * height for width, height in pairwise(sizes))
 
 
 def units(hidden: Sequence[int]) -> NDArray[np.float64]:
     """(count,) what a weight of 1.0 is, in the order of `Network.flat`"""
     sizes = (INPUTS, *hidden, OUTPUTS)
     parts = []
-    for layer, (width, height) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        source = INPUT_UNIT if layer == 0 else HIDDEN_UNIT
-        target = OUTPUT_UNIT if layer == LAYERS - 1 else SUM_UNIT
-        parts += [np.full(width * height, target / source), np.full(height, float(target))]
+    for layer, (width, height) in enumerate(pairwise(sizes)):
+        target = target_units(layer, height)
+        parts += [np.repeat(target / (HIDDEN_UNIT if layer else INPUT_UNIT), width), target]
     return np.concatenate(parts)
 
 
-__all__ = ["HIDDEN_LIMIT", "INPUTS", "INPUT_UNIT", "LAYERS", "OUTPUTS", "Network", "count", "from_flat", "units"]
+def target_units(layer: int, height: int) -> NDArray[np.float64]:
+    """(height,) what a sum of 1.0 is in each row of a layer"""
+    target = np.full(height, float(SUM_UNIT))
+    if layer == LAYERS - 1:
+        target[:NEIGHBOURS], target[NEIGHBOURS:] = COMBINATION_UNIT, MIXTURE_UNIT
+    return target

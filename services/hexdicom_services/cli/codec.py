@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexdicom_services.cli.codec_train import train
 from hexdicom_services.cli.files import read_bytes, write_whole
 from hexdicom_services.cli.output import emit, json_option, screen, size, steps
 from hexdicom_services.cli.profile_options import chosen_profile, device_option, profile_options
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 @click.group()
 def codec() -> None:
     """Code arrays (.npy, .nii) without DICOM."""
+
+
+codec.add_command(train)
 
 
 @codec.command()

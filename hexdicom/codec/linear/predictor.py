@@ -1,6 +1,6 @@
 """The linear predictor: a weighted sum of differences to a local reference, with weights for each regime and activity class.
 
-Fitted to the series by iterated weighted least squares, sent as integers. Prediction is integer arithmetic carried in doubles:
+Its weights were fitted to the series by least squares and sent as integers. Prediction is integer arithmetic carried in doubles:
 every product is below 2^33 and every sum below 2^40, so any order of summation, on any device, gives the same bits.
 """
 
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec import causal
-from hexdicom.codec.causal import BASE_NEIGHBOURS, MISSING, NEIGHBOURS, Surroundings, View
+from hexdicom.codec.linear import surroundings
+from hexdicom.codec.linear.surroundings import BASE_NEIGHBOURS, MISSING, NEIGHBOURS, View
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IDENTIFIER = 1
 CONTEXTS = 288
 MAX_CLASSES = 12
 _FRACTION = 12  # bits behind the point of a weight
@@ -30,8 +29,8 @@ _INPUTS = len(NEIGHBOURS) + len(BASE_NEIGHBOURS)
 _OCTAVE = (1024, 1149, 1290, 1448, 1625, 1825)  # 1024 · 2^(i/6)
 _ERROR_WEIGHTS = (2, 2, 2, *(1,) * 10)
 
-_BEFORE, _BEFORE_THAT, _BELOW = map(NEIGHBOURS.index, (causal.BEFORE, causal.BEFORE_THAT, causal.BELOW))
-_REFERENCE = [NEIGHBOURS.index(offset) for offset in (causal.LEFT, causal.UP, causal.BEFORE)]
+_BEFORE, _BEFORE_THAT, _BELOW = map(NEIGHBOURS.index, (surroundings.BEFORE, surroundings.BEFORE_THAT, surroundings.BELOW))
+_REFERENCE = [NEIGHBOURS.index(offset) for offset in (surroundings.LEFT, surroundings.UP, surroundings.BEFORE)]
 _NEAR = [i for i, (_, _, dy, dx) in enumerate(NEIGHBOURS) if max(abs(dy), abs(dx)) <= 1]
 
 
@@ -44,10 +43,6 @@ class Linear:
 
     def on(self, device: torch.device) -> Predictor:
         return Predictor(torch.from_numpy(self.edges).to(device), torch.from_numpy(self.weights.T.astype(np.float64)).to(device))
-
-    def to_bytes(self) -> bytes:
-        count = np.array([len(self.edges)], "<u2").tobytes()
-        return count + self.edges.astype("<i8").tobytes() + self.weights.astype("<i2").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Linear:
@@ -106,44 +101,3 @@ def _context(view: View) -> torch.Tensor:
     edges = [(_OCTAVE[i % 6] << i // 6) // 256 for i in range(count - 1)]
     first = view.values[_BEFORE] == MISSING
     return torch.bucketize(energy, torch.tensor(edges, dtype=torch.int32, device=energy.device), right=True) + count * first
-
-
-def fit(surroundings: Surroundings, seed: int = 0, samples: int = 400_000) -> Linear:
-    """Fit to a filled volume. Any weights decode; these are the least squares ones, iterated towards least absolute error."""
-    times, slices, rows, width = surroundings.shape
-    generator = torch.Generator().manual_seed(seed)
-    edges: list[int] = []
-    columns: list[torch.Tensor] = []
-    for regime in range(_REGIMES):
-        age, above = divmod(regime, 2)
-        if times <= age or slices <= above:
-            continue
-        region = range(age, times if age == 2 else age + 1), range(above, slices if above else 1)
-        voxels = len(region[0]) * len(region[1]) * rows * width
-        wanted = min(voxels, samples if regime == _REGIMES - 1 else samples // 4)
-        chosen = surroundings.sample(region, wanted, generator)
-        reference, inputs, key = _features(surroundings.view(chosen))
-        target = surroundings.at(chosen).to(torch.float64) - reference
-        classes = max(1, min(MAX_CLASSES, voxels // 20_000))
-        order = torch.argsort(key)
-        for quantile in range(classes):
-            mine = order[wanted * quantile // classes : wanted * (quantile + 1) // classes]
-            edges.append(regime * _REGIME_STEP if quantile == 0 else int(key[mine[0]]))
-            columns.append(_least_squares(inputs[:, mine], target[mine], (key[mine] % _REGIME_STEP).to(torch.float64)))
-    weights = torch.stack(columns, 1) * (1 << _FRACTION)
-    return Linear(np.array(edges, np.int64), weights.round().clamp(-32768, 32767).cpu().numpy().astype(np.int16))
-
-
-def _least_squares(inputs: torch.Tensor, target: torch.Tensor, activity: torch.Tensor) -> torch.Tensor:
-    """(i, n), (n,), (n,) -> (i,)"""
-    weight = 1 / (activity + 2)
-    size = inputs.shape[0]
-    solution = torch.zeros(size, dtype=torch.float64, device=inputs.device)
-    for _ in range(4):
-        weighted = inputs * weight
-        normal = weighted @ inputs.T
-        ridge = 1e-5 * float(normal.diagonal().mean()) + 1e-6
-        normal += ridge * torch.eye(size, dtype=torch.float64, device=inputs.device)
-        solution = torch.linalg.solve(normal, weighted @ target)
-        weight = 1 / ((target - solution @ inputs).abs() + 0.05 * activity + 0.5)
-    return solution

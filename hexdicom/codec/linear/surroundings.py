@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec import wavefront
+from hexdicom.codec.linear import wavefront
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from hexdicom.codec.wavefront import Offset
+    from hexdicom.codec.linear.wavefront import Offset
 
 MISSING = -(1 << 20)  # stands where a neighbour lies outside of the volume
 ERROR_UNIT = 16  # errors and means are counted in sixteenths of a stored value
@@ -80,18 +80,6 @@ class Surroundings:
 
         self._offsets = offsets(NEIGHBOURS), offsets(ERROR_NEIGHBOURS), offsets(BASE_NEIGHBOURS)
 
-    def fill(self, values: NDArray[np.int32]) -> None:
-        """Put the whole volume in place: for fitting a predictor, where nothing has to be causal."""
-        self._values[self._inside] = torch.from_numpy(values).to(self.device)
-
-    def sample(self, region: tuple[range, range], count: int, generator: torch.Generator) -> torch.Tensor:
-        """(count,) flat indices of random voxels whose t and z lie in the region"""
-        ranges = (*region, *(range(part.stop - part.start) for part in self._inside[2:]))
-        flat = torch.zeros(count, dtype=torch.int64)
-        for span, part, size in zip(ranges, self._inside, self._values.shape, strict=True):
-            flat = flat * size + torch.randint(span.start, span.stop, (count,), generator=generator) + part.start
-        return flat.to(self.device)
-
     def view(self, voxels: torch.Tensor) -> View:
         """voxels: (n,) flat indices"""
         values, errors, base = (
@@ -99,10 +87,6 @@ class Surroundings:
             for plane, offsets in zip((self._values, self._errors, self._base), self._offsets, strict=True)
         )
         return View(values, errors, base)
-
-    def at(self, voxels: torch.Tensor) -> torch.Tensor:
-        """(n,) stored values of voxels that are known"""
-        return torch.take(self._values, voxels)
 
     def commit(self, voxels: torch.Tensor, values: NDArray[np.int64], means: NDArray[np.int64]) -> None:
         """Enter what was decoded: (n,) values, and the (n,) means, in sixteenths, that were predicted for them."""
