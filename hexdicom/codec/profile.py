@@ -22,7 +22,8 @@ class Profile:
     psnr: lossy only, instead of a given ratio: the largest ratio is searched that reaches this many dB.
     channels, hidden: k of the planes, and the width of the decoder network.
     steps: Adam steps of the fit.
-    prior, adapt_steps: exact kinds only: the shipped network that predicts, and the Adam steps that adapt it to the series.
+    prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: whichever predicts best), and the most
+        Adam steps that adapt it to the series.
     """
 
     name: str = "lossless"
@@ -33,7 +34,7 @@ class Profile:
     channels: int = 8
     hidden: int = 12
     steps: int = 600
-    prior: int = 1
+    prior: int = 0
     adapt_steps: int = 600
 
     def __post_init__(self) -> None:

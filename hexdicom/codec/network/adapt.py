@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,89 +11,122 @@ import torch
 
 from hexdicom.codec.network import field, sampling, weights
 from hexdicom.codec.network.field import FieldPlanes
-from hexdicom.codec.network.model import CausalNetwork, no_field
-from hexdicom.codec.network.parameters import Adapted
+from hexdicom.codec.network.model import CausalNetwork, load, no_field
+from hexdicom.codec.network.parameters import Adapted, parts
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from hexdicom.codec.network.model import Examples
     from hexdicom.codec.network.prior import Prior
 
-_EXAMPLES, _HELD_OUT = 600_000, 60_000
+_EXAMPLES, _HELD_OUT = 300_000, 60_000
+_RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
 _BATCH = 4096
+_VOXELS_PER_STEP = 400
 _RATE, _FIELD_RATE = 4e-3, 2e-2
-_STEPS = range(8)  # octaves of the rounding step of the changed weights, in units of 8/256
+_COARSEST = 7  # octaves of the rounding step of a changed weight
 
 
 def unchanged(prior: Prior) -> Adapted:
-    return Adapted(prior.network, np.zeros(len(prior.network.flat()), np.int64), 0, None)
+    return Adapted(prior.network, np.zeros(len(prior.network.flat()), np.int64), np.zeros(2 * weights.LAYERS, np.int64), None)
 
 
-def adapt(
-    series: sampling.Series,
-    prior: Prior,
-    max_error: int,
-    steps: int,
-    progress: Callable[[float], None],
-) -> Adapted:
-    """Where nothing pays, the prior is kept as it is."""
-    values = series.values
-    shape = values.shape
-    generator = np.random.default_rng(0)
-    voxels = values.size
-    train = sampling.sample(series, min(_EXAMPLES, 2 * voxels), max_error, generator)
-    held_out = sampling.sample(series, min(_HELD_OUT, voxels), max_error, generator)
+def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> Prior:
+    """The prior that costs the series the fewest bits as it is"""
+    some = sampling.sample(series, min(_HELD_OUT, series.values.size), max_error, np.random.default_rng(0))
+
+    def cost(prior: Prior) -> float:
+        network = CausalNetwork(prior.hidden)
+        load(network, prior.network.flat() / weights.units(prior.hidden))
+        return _bits(network, None, some)
+
+    return priors[0] if len(priors) == 1 else min(priors, key=cost)
+
+
+def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, progress: Callable[[float], None]) -> Adapted:
+    """steps: Adam steps at most; a small series takes fewer. Where nothing pays, the prior is kept as it is."""
+    times, slices, height, width = shape = series.shape
+    voxels = times * slices * height * width
+    steps = min(steps, voxels // _VOXELS_PER_STEP)
+    if steps == 0:
+        return unchanged(prior)
+    held_out = sampling.sample(series, min(_HELD_OUT, voxels), max_error, np.random.default_rng(0))
     start = prior.network.flat().astype(np.float64)
     units = weights.units(prior.hidden)
     network = CausalNetwork(prior.hidden)
     load(network, start / units)
-    best = unchanged(prior)
-    if steps == 0:
-        return best
-    # a change costs its bytes once, what it saves counts for every voxel
-    lowest = _bits(network, None, held_out) * voxels
-    planes = FieldPlanes((shape[0], shape[1], shape[2], shape[3]), field.nodes_for((shape[0], shape[1], shape[2], shape[3])), 0)
-    _fit(network, planes, torch.from_numpy(start / units).float(), train, steps, voxels, progress)
+    as_it_is = _bits(network, None, held_out) * voxels
+    planes = FieldPlanes(shape, field.nodes_for(shape), 0)
+    with ThreadPoolExecutor(1) as pool:  # the next sample is drawn while the network learns from this one
+        samples = _samples(pool, series, min(_EXAMPLES, 2 * voxels), max_error, steps)
+        _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
     moved = torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy() * units - start
     integers = planes.integers()
-    field_bits = 8 * len(integers.to_bytes())
-    with torch.no_grad():
-        for parameter, plane in zip(planes.planes, integers.planes, strict=True):
-            parameter.copy_(torch.from_numpy(plane).permute(2, 0, 1)[None] / 64)
-    for step in _STEPS:
-        change = np.rint(moved / (1 << step)).astype(np.int64)
+    planes.load(integers)
+    context = parts(prior.network.sizes)
+
+    def rounded(octaves: NDArray[np.int64]) -> tuple[float, Adapted | None]:
+        """A change costs its bytes once, what it saves counts for every voxel. -> (bits, what costs them)"""
+        change = np.rint(moved / (1 << octaves[context])).astype(np.int64)
         try:
-            candidate = weights.from_flat((start + change * (1 << step)).astype(np.int64), prior.hidden)
-        except BitstreamError:
-            continue
+            candidate = weights.from_flat(start.astype(np.int64) + (change << octaves[context]), prior.hidden)
+        except BitstreamError:  # rounding made a sum too large
+            return math.inf, None
         load(network, candidate.flat() / units)
-        cost = _bits(network, planes, held_out) * voxels + field_bits + change_bits(change)
-        if cost < lowest:
-            lowest, best = cost, Adapted(candidate, change, step, integers)
-    return best
+        bits = _bits(network, planes, held_out) * voxels + change_bits(change, context)
+        return bits, Adapted(candidate, change, octaves, integers)
+
+    every = [rounded(np.full(2 * weights.LAYERS, octaves)) for octaves in range(_COARSEST + 1)]
+    best = min(every, key=lambda one: one[0])
+    for part in range(2 * weights.LAYERS):  # then each part by itself, as long as coarser is better
+        while best[1] is not None and best[1].steps[part] < _COARSEST:
+            octaves = best[1].steps.copy()
+            octaves[part] += 1
+            coarser = rounded(octaves)
+            if coarser[0] >= best[0]:
+                break
+            best = coarser
+    bits, adapted = best
+    return adapted if adapted is not None and bits + 8 * len(integers.to_bytes()) < as_it_is else unchanged(prior)
+
+
+def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_error: int, steps: int) -> Iterator[Examples]:
+    """A sample for every _RENEW steps, each with its own seed"""
+
+    def draw(seed: int) -> Examples:
+        return sampling.sample(series, count, max_error, np.random.default_rng(seed))
+
+    following = pool.submit(draw, 1)
+    for number in range(-(-steps // _RENEW)):
+        drawn = following.result()
+        following = pool.submit(draw, number + 2)
+        yield drawn
 
 
 def _fit(
     network: CausalNetwork,
     planes: FieldPlanes,
     start: torch.Tensor,
-    train: Examples,
+    samples: Iterator[Examples],
     steps: int,
     voxels: int,
     progress: Callable[[float], None],
 ) -> None:
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     optimiser = torch.optim.Adam(
         [{"params": list(network.parameters()), "at": _RATE}, {"params": list(planes.parameters()), "at": _FIELD_RATE}], lr=_RATE
     )
+    train = next(samples)
     for step in range(steps):
+        if step and step % _RENEW == 0:
+            train = next(samples)
         for group in optimiser.param_groups:
             group["lr"] = group["at"] * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
-        part = train.part(torch.randint(0, len(train), (_BATCH,)))
+        part = train.part(torch.randint(0, len(train), (_BATCH,), generator=generator))
         loss = network.bits(part, planes(part.place)).mean()
         # bits of the changes under a Laplace distribution, per voxel: a small series moves the prior less
         change = torch.nn.utils.parameters_to_vector(network.parameters()) - start
@@ -107,14 +141,13 @@ def _fit(
             progress(step / steps)
 
 
-def load(network: CausalNetwork, flat: NDArray[np.float64]) -> None:
-    torch.nn.utils.vector_to_parameters(torch.from_numpy(flat).float(), network.parameters())
-
-
-def change_bits(change: NDArray[np.int64]) -> float:
-    """About what the changes cost in the layer: their entropy, and the tables that go with it."""
-    counts = np.unique(change, return_counts=True)[1]
-    return float(-(counts * np.log2(counts / len(change))).sum()) + 200
+def change_bits(change: NDArray[np.int64], context: NDArray[np.int64]) -> float:
+    """About what the changes cost in the layer: the entropy of each part"""
+    total = 0.0
+    for part in np.split(change, np.flatnonzero(np.diff(context)) + 1):
+        counts = np.unique(part, return_counts=True)[1]
+        total -= float((counts * np.log2(counts / len(part))).sum())
+    return total
 
 
 def _bits(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> float:

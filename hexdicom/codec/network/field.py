@@ -93,6 +93,11 @@ class FieldPlanes(torch.nn.Module):
             h = h * functional.grid_sample(rounded, grid, align_corners=True, padding_mode="border")[0, :, 0].T  # (n, k)
         return h.clamp(-4, 4)
 
+    def load(self, integers: Field) -> None:
+        with torch.no_grad():
+            for parameter, plane in zip(self.planes, integers.planes, strict=True):
+                parameter.copy_(torch.from_numpy(plane).permute(2, 0, 1)[None] / STEP)
+
     def integers(self) -> Field:
         planes = (np.rint(plane.detach()[0].double().permute(1, 2, 0).numpy() * STEP) for plane in self.planes)
         return Field(self.nodes, tuple(np.clip(plane, -_LIMIT, _LIMIT).astype(np.int64) for plane in planes))

@@ -35,10 +35,11 @@ def encode(
 ) -> tuple[bytes, NDArray[np.int32]]:
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
-    chosen = prior.load(prior_number)
     series = sampling.describe(values, references.choose(values), np.random.default_rng(0))
+    candidates = [prior.load(number) for number in (prior.shipped() if prior_number == prior.BEST else [prior_number])]
+    chosen = adapt.choose(series, candidates, max_error)
     adapted = adapt.adapt(series, chosen, max_error, steps, lambda share: progress("adapt", share))
-    parameters = Parameters(int(values.min()), int(values.max()), series.references, series.linear, adapted, prior_number)
+    parameters = Parameters(int(values.min()), int(values.max()), series.references, series.linear, adapted, chosen.number)
     decoded = np.empty_like(values)
     coder = _Coder(parameters, shape, max_error)
     pieces: list[bytes] = [b""] * shape[1]

@@ -16,6 +16,9 @@ from hexdicom.codec.network.weights import HIDDEN_LIMIT, HIDDEN_UNIT, INPUT_UNIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 _TOP = HIDDEN_LIMIT / HIDDEN_UNIT
 _FINEST, _WIDEST = -4.0, 11.9  # log2 of a scale, in stored values
 
@@ -108,3 +111,8 @@ class Examples:
 def no_field(count: int) -> torch.Tensor:
     """The field of `count` voxels of a series that has none."""
     return torch.zeros(count, FIELD_CHANNELS)
+
+
+def load(network: CausalNetwork, flat: NDArray[np.float64]) -> None:
+    """flat: weights in units of 1.0, in the order of `weights.Network.flat`"""
+    torch.nn.utils.vector_to_parameters(torch.from_numpy(flat).float(), network.parameters())

@@ -26,11 +26,15 @@ _TABLES = 2 * weights.LAYERS  # one for the weights, one for the biases of each 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """What goes into the layer: integers that are added to the prior's weights, each worth 2^step, and a field or none."""
+    """What goes into the layer: integers that are added to the prior's weights, and a field or none.
+
+    change: (count,) in the order of `Network.flat`; steps: (8,) octaves that an integer is worth, for the matrix and the bias of each
+    layer in turn.
+    """
 
     network: weights.Network
     change: NDArray[np.int64]
-    step: int
+    steps: NDArray[np.int64]
     field: field.Field | None
 
 
@@ -48,7 +52,7 @@ class Parameters:
     def to_bytes(self) -> bytes:
         """The parameter block; the bounds stand before it in the layer."""
         change = self.adapted.change
-        context = np.repeat(np.arange(_TABLES), _parts(self.adapted.network.sizes))
+        context = parts(self.adapted.network.sizes)
         level, kind = symbols.best_tables([(change, np.zeros_like(change), context)], _TABLES)
         writer = symbols.Writer()
         writer.write(change, _change_model(level, kind, context))
@@ -58,8 +62,8 @@ class Parameters:
         one = self.adapted.field
         return b"".join(
             (
-                np.array([self.prior, self.adapted.step, len(stream)], "<u4").tobytes(),
-                np.stack((level, kind)).astype(np.uint8).tobytes(),
+                np.array([self.prior, len(stream)], "<u4").tobytes(),
+                np.stack((self.adapted.steps, level, kind)).astype(np.uint8).tobytes(),
                 stream,
                 behind,
                 self.linear.astype("<i2").tobytes(),
@@ -70,19 +74,19 @@ class Parameters:
 
 def from_reader(reader: Reader, low: int, high: int, shape: tuple[int, int, int, int]) -> Parameters:
     """The inverse of `Parameters.to_bytes`, of a (T, Z, Y, X) series. Raises BitstreamError."""
-    number, step, length = reader.fields("3I")
+    number, length = reader.fields("2I")
     chosen = prior.load(number)
-    level, kind = (reader.array("u1", _TABLES).astype(np.int64) for _ in range(2))
-    if step > 16 or level.max() > logistic.TOP_LEVEL or kind.max() >= logistic.SHAPES:
+    steps, level, kind = (reader.array("u1", _TABLES).astype(np.int64) for _ in range(3))
+    if steps.max() > 16 or level.max() > logistic.TOP_LEVEL or kind.max() >= logistic.SHAPES:
         raise BitstreamError("The residual layer names a rounding step or a probability table that does not exist.")
     data = reader.take(length)
-    context = np.repeat(np.arange(_TABLES), _parts(chosen.network.sizes))
+    context = parts(chosen.network.sizes)
     change = np.zeros(len(context), np.int64)
     if data:
         source = symbols.Source(data, len(context))
         change = source.read(_change_model(level, kind, context))
         source.end()
-    network = weights.from_flat(chosen.network.flat() + (change << step), chosen.hidden)
+    network = weights.from_flat(chosen.network.flat() + (change << steps[context]), chosen.hidden)
     behind = reader.array("<u2", shape[0] * REFERENCES).astype(np.int64).reshape(-1, REFERENCES)
     times = np.arange(shape[0])[:, None]
     if (behind > times).any():
@@ -90,12 +94,12 @@ def from_reader(reader: Reader, low: int, high: int, shape: tuple[int, int, int,
     order = np.where(behind == 0, -1, times - behind)
     linear = reader.array("<i2", VALUES).astype(np.float64)
     one = field.from_reader(reader, shape) if reader.left else None
-    return Parameters(low, high, np.ascontiguousarray(order), linear, Adapted(network, change, step, one), number)
+    return Parameters(low, high, np.ascontiguousarray(order), linear, Adapted(network, change, steps, one), number)
 
 
-def _parts(sizes: Sequence[int]) -> list[int]:
-    """Weights under each table, layer by layer"""
-    return [n for width, height in pairwise(sizes) for n in (width * height, height)]
+def parts(sizes: Sequence[int]) -> NDArray[np.int64]:
+    """(count,) which of the eight parts, matrix and bias of each layer, a weight belongs to, in the order of `Network.flat`"""
+    return np.repeat(np.arange(_TABLES), [n for width, height in pairwise(sizes) for n in (width * height, height)])
 
 
 def _change_model(level: NDArray[np.int64], kind: NDArray[np.int64], context: NDArray[np.int64]) -> symbols.Model:

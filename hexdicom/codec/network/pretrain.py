@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from hexdicom.codec.network import references, sampling
-from hexdicom.codec.network.model import CausalNetwork, no_field
+from hexdicom.codec.network.model import CausalNetwork, load, no_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,22 +26,36 @@ _RATE = 6e-3
 
 
 def train(
-    series: Sequence[NDArray[np.int32]], hidden: Sequence[int], steps: int, seed: int, say: Callable[[str], None]
+    series: Sequence[NDArray[np.int32]],
+    hidden: Sequence[int],
+    steps: int,
+    seed: int,
+    say: Callable[[str], None],
+    start: NDArray[np.float64] | None = None,
+    variety: float = 1.0,
 ) -> CausalNetwork:
-    """series: (T, Z, Y, X) each. say gets a line of the training log now and then."""
+    """series: (T, Z, Y, X) each. say gets a line of the training log now and then.
+
+    start: weights to go on from, as `flat` gives them. variety: 0 to 1, how often a series is made into another than it is; flips
+    and turns come always.
+    """
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     network = CausalNetwork(hidden)
-    optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)
+    rate = _RATE
+    if start is not None:
+        load(network, start)
+        rate = _RATE / 2
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     pool: list[Examples] = []
     started, smoothed = time.perf_counter(), 0.0
     for step in range(steps):
         if step % _RENEW == 0:
             fresh = _POOL if step == 0 else 1
-            pool += [_varied_examples(series[int(generator.integers(len(series)))], generator) for _ in range(fresh)]
+            pool += [_varied_examples(series[int(generator.integers(len(series)))], variety, generator) for _ in range(fresh)]
             del pool[:-_POOL]
         for group in optimiser.param_groups:
-            group["lr"] = _RATE * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.003) * min(1.0, (step + 1) / 100)
+            group["lr"] = rate * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.003) * min(1.0, (step + 1) / 100)
         loss = torch.zeros(())
         for choice in generator.integers(0, len(pool), _PARTS):
             part = pool[int(choice)]
@@ -58,17 +72,17 @@ def train(
     return network
 
 
-def _varied_examples(values: NDArray[np.int32], generator: np.random.Generator) -> Examples:
-    varied = vary(values, generator)
+def _varied_examples(values: NDArray[np.int32], variety: float, generator: np.random.Generator) -> Examples:
+    varied = vary(values, variety, generator)
     order = references.choose(varied) if generator.random() < 0.7 else references.in_sequence(len(varied))
     return sampling.sample(sampling.describe(varied, order, generator), _EXAMPLES, 0, generator)
 
 
-def vary(values: NDArray[np.int32], generator: np.random.Generator) -> NDArray[np.int32]:
+def vary(values: NDArray[np.int32], variety: float, generator: np.random.Generator) -> NDArray[np.int32]:
     """(T, Z, Y, X) -> another series that some scanner might have made of it, of at most 24 times and 4 slices"""
 
     def chance(probability: float) -> bool:
-        return bool(generator.random() < probability)
+        return bool(generator.random() < probability * variety)
 
     times, slices = values.shape[:2]
     span, first = min(times, 24), int(generator.integers(0, max(1, times - 24 + 1)))
@@ -77,9 +91,9 @@ def vary(values: NDArray[np.int32], generator: np.random.Generator) -> NDArray[n
     top = float(x.quantile(0.999)) if x.numel() < 1 << 24 else float(x.max())
     x = x / max(top, 1.0)
     for axis in (0, 2, 3):
-        if chance(0.5):
+        if generator.random() < 0.5:
             x = x.flip(axis)
-    if chance(0.5):
+    if generator.random() < 0.5:
         x = x.transpose(2, 3)
     if chance(0.35):
         x = _beating(x[int(generator.integers(span))], int(generator.integers(10, 25)), generator)
@@ -98,7 +112,8 @@ def vary(values: NDArray[np.int32], generator: np.random.Generator) -> NDArray[n
             x = functional.conv2d(flat, kernel.view(view), padding=(view[2] // 2, view[3] // 2)).reshape(x.shape)
     if chance(0.3):
         x = x.clamp(min=0) ** float(generator.uniform(0.7, 1.4))
-    x = x * float(np.exp(generator.uniform(np.log(80), np.log(6000))))
+    gain = generator.uniform(np.log(80), np.log(6000)) if chance(1.0) else np.log(top) + generator.uniform(-0.2, 0.2)
+    x = x * float(np.exp(gain))
     if chance(0.1):
         x = x + float(generator.uniform(0, 200))
     elif chance(0.15):

@@ -11,12 +11,16 @@ import numpy as np
 import zstandard
 
 from hexdicom.codec.network import weights
+from hexdicom.codec.reader import unzstd
 from hexdicom.errors import UnsupportedVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+
+BEST = 0  # in a profile: whichever predicts the series best
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,25 @@ def load(number: int) -> Prior:
         raise UnsupportedVersion(
             f"The residual layer builds on prior {number}, which this hexdicom does not have.", hint="Update hexdicom."
         )
-    plain = zstandard.ZstdDecompressor().decompress(resource.read_bytes(), max_output_size=1 << 22)
-    hidden = tuple(np.frombuffer(plain[:6], "<u2").tolist())
-    return Prior(number, hidden, weights.from_flat(np.frombuffer(plain[6:], "<i4"), hidden))
+    hidden, integers = _parsed(resource.read_bytes())
+    return Prior(number, hidden, weights.from_flat(integers, hidden))
+
+
+def shipped() -> list[int]:
+    """The numbers there are"""
+    folder = resources.files(__package__).joinpath("priors")
+    return sorted(int(entry.name.removesuffix(".bin")) for entry in folder.iterdir() if entry.name.endswith(".bin"))
+
+
+def from_bytes(data: bytes) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """-> (widths of the hidden layers, weights in units of 1.0)"""
+    hidden, integers = _parsed(data)
+    return hidden, integers / weights.units(hidden)
+
+
+def _parsed(data: bytes) -> tuple[tuple[int, ...], NDArray[np.int32]]:
+    plain = unzstd(data, 1 << 20, "prior")
+    return tuple(np.frombuffer(plain[:6], "<u2").tolist()), np.frombuffer(plain[6:], "<i4")
 
 
 def to_bytes(flat: NDArray[np.float64], hidden: Sequence[int]) -> bytes:

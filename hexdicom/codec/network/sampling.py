@@ -28,6 +28,11 @@ class Series:
     references: NDArray[np.int64]
     linear: NDArray[np.float64]
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        times, slices, height, width = self.values.shape
+        return times, slices, height, width
+
 
 def describe(values: NDArray[np.int32], references: NDArray[np.int64], generator: np.random.Generator) -> Series:
     """Fit the linear predictor, whose errors are inputs of the network: least squares, weighted by activity."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hexdicom_services.cli.files import write_whole
+from hexdicom_services.cli.files import read_bytes, write_whole
 from hexdicom_services.cli.output import messages, screen, size
 
 
@@ -18,8 +18,13 @@ from hexdicom_services.cli.output import messages, screen, size
     "--hidden", default=(64, 64, 32), show_default=True, type=click.Tuple([click.IntRange(1, 128)] * 3), help="Hidden units."
 )
 @click.option("--seed", default=1, show_default=True, type=int, help="Seed of everything random.")
+@click.option("--from", "start", metavar="PRIOR.bin", type=click.Path(path_type=Path), help="Go on from these weights.")
+@click.option("--variety", default=1.0, show_default=True, type=click.FloatRange(0, 1), help="How much the series are varied.")
 @click.option("--log", metavar="FILE", type=click.Path(path_type=Path), help="Where the training log goes.")
-def train(sources: tuple[Path, ...], output: Path, steps: int, hidden: tuple[int, int, int], seed: int, log: Path | None) -> None:
+def train(
+    sources: tuple[Path, ...], output: Path, steps: int, hidden: tuple[int, int, int], seed: int,
+    start: Path | None, variety: float, log: Path | None,
+) -> None:  # fmt: skip
     """Train a network that predicts MR series it has not seen.
 
     SRC are DICOM files and folders, or arrays: .nii, .npy, and .npz with `stored_values`, axes (time, slice, row, column). The
@@ -31,7 +36,11 @@ def train(sources: tuple[Path, ...], output: Path, steps: int, hidden: tuple[int
     from hexdicom_services.cli import bench_sources
 
     found = bench_sources.find(sources)
-    lines = [f"seed {seed}, {steps} steps, hidden units {hidden}"]
+    before = None
+    if start is not None:
+        hidden, before = prior.from_bytes(read_bytes(start))
+    origin = "" if start is None else f", from {start.name}"
+    lines = [f"seed {seed}, {steps} steps, hidden units {hidden}, variety {variety:g}{origin}"]
     series = []
     for name, read in found:
         values = read().astype(np.int32)
@@ -42,7 +51,7 @@ def train(sources: tuple[Path, ...], output: Path, steps: int, hidden: tuple[int
         lines.append(line)
         messages().print(line)
 
-    network = pretrain.train(series, hidden, steps, seed, say)
+    network = pretrain.train(series, hidden, steps, seed, say, before, variety)
     data = prior.to_bytes(pretrain.flat(network), hidden)
     write_whole(output, data)
     if log is not None:
