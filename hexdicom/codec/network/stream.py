@@ -1,4 +1,4 @@
-"""One slice in the layer: interleaved rANS of symbols, raw bits beside it. Bytes and limits; `compiled` and `walk` are the coders."""
+"""One slice in the layer: interleaved rANS of symbols, raw bits beside it. The coders are `compiled` and `walk`."""
 
 from __future__ import annotations
 
