@@ -66,6 +66,8 @@ def input_limits(layer: int, width: int) -> NDArray[np.int64]:
 def from_flat(flat: NDArray[np.integer], hidden: Sequence[int]) -> Network:
     """The inverse of `Network.flat` for three hidden layers of the given widths."""
     sizes = (INPUTS, *hidden, OUTPUTS)
+    if np.abs(flat).max(initial=0) >= EXACT:  # 32 bits might wrap it to something that passes
+        raise BitstreamError("A weight of the network is so large that sums would not be exact.")
     matrices, biases, at = [], [], 0
     for width, height in pairwise(sizes):
         matrices.append(flat[at : at + width * height].reshape(height, width).astype(np.int32))
