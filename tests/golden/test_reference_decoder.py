@@ -10,11 +10,18 @@ import pytest
 
 from hexdicom import codec
 from hexdicom.codec import Profile
+from hexdicom.codec.network import adapt, field, layer, references, weights
+from hexdicom.codec.network.neighbours import FIELD_CHANNELS
+from hexdicom.codec.network.parameters import Adapted, parts
+from hexdicom.codec.planes import PLANES, Size
 from hexdicom.volume import CineVolume
 from tests.golden import reference_decoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hexdicom.codec.network.prior import Prior
+    from hexdicom.codec.network.sampling import Series
 
     Values = NDArray[np.integer[Any]]
     Kind = Literal["lossless", "near-lossless", "lossy"]
@@ -34,7 +41,7 @@ def series(shape: tuple[int, int, int, int], dtype: str, middle: float, swing: f
 
 
 def profile(kind: Kind = "lossless", max_error: int = 0, ratio: float = 2000, steps: int = 5) -> Profile:
-    return Profile(kind=kind, max_error=max_error, ratio=ratio, channels=2, hidden=3, steps=steps)
+    return Profile(kind=kind, max_error=max_error, ratio=ratio, channels=2, hidden=3, steps=steps, prior=1, adapt_steps=0)
 
 
 SMALL = series((3, 2, 12, 14), "uint16", 400, 9, 20)
@@ -45,7 +52,7 @@ CASES = {  # what it is for: (values, profile, layers)
     "int16, raw bits": (series((3, 2, 26, 28), "int16", 500, 28000, 150), profile(), "planes+residual"),
     "uint16, escapes": (series((3, 2, 26, 28), "uint16", 9000, 8000, 3, wild=0.01), profile(), "planes+residual"),
     "one time, one slice": (series((1, 1, 61, 70), "int16", -700, 9000, 20), profile(), "planes+residual"),
-    "axes of one sample": (series((16, 1, 1, 280), "uint16", 20000, 18000, 20), profile(), "planes+residual"),
+    "axes of one sample": (series((16, 1, 1, 280), "uint16", 20000, 18000, 20), profile("lossy", ratio=20, steps=150), "planes"),
     "near-lossless, 2": (series((4, 3, 20, 18), "int16", 300, 900, 9), profile("near-lossless", 2), "planes+residual"),
     "near-lossless, 70, raw bits, escapes": (
         series((3, 2, 26, 28), "uint16", 30000, 25000, 3000, wild=0.01),
@@ -92,6 +99,50 @@ def test_reads_what_the_codec_writes(name: str, widths: set[int]) -> None:
     assert "escapes" not in name or 18 in widths
 
 
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_reads_a_changed_prior_a_field_and_any_references(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """As adaptation might have made them, but random: small series seldom get any."""
+    rng = np.random.default_rng(steps)
+    values = series((5, 2, 9, 13), "int16", -50, 900, 20).astype(np.int32)
+
+    def adapted(series: Series, chosen: Prior, *_: object) -> Adapted:
+        change = np.rint(rng.laplace(0, 2, len(chosen.network.flat()))).astype(np.int64)
+        octaves = rng.integers(0, steps + 1, 8)
+        network = weights.from_flat(chosen.network.flat() + (change << octaves[parts(chosen.network.sizes)]), chosen.hidden)
+        size = Size((3, 2, 4, 1 + steps), FIELD_CHANNELS, 1)
+        planes = tuple(np.rint(rng.normal(60, 40, (*size.plane(name), FIELD_CHANNELS))).astype(np.int64) for name in PLANES)
+        return Adapted(network, change, octaves, field.Field(size.nodes, planes))
+
+    earlier = np.array([rng.integers(-1, t, 3) if t else [-1] * 3 for t in range(5)], np.int64)
+    monkeypatch.setattr(adapt, "adapt", adapted)
+    monkeypatch.setattr(references, "choose", lambda _: earlier)
+    data, decoded = layer.encode(values, steps, 1, 10, lambda step, fraction: None)
+    assert np.abs(decoded - values).max() <= steps
+    assert reference_decoder.refine(data, [], (5, 2, 9, 13), steps) == decoded.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (9, 1, 1, 20), (4, 3, 7, 1), (1, 2, 9, 8)])
+def test_reads_slices_with_axes_of_one_sample(shape: tuple[int, int, int, int]) -> None:
+    values = series(shape, "uint16", 20000, 18000, 20).astype(np.int32)
+    data, _ = layer.encode(values, 0, 1, 0, lambda step, fraction: None)
+    assert reference_decoder.refine(data, [], shape, 0) == values.reshape(-1).tolist()
+
+
+def test_reads_several_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = series((1, 1, 130, 256), "int16", 0, 900, 20).astype(np.int32)
+    data, _ = layer.encode(values, 0, 1, 0, lambda step, fraction: None)
+    seen: set[int] = set()
+    advance = reference_decoder.Stream.advance
+
+    def watched(stream: reference_decoder.Stream, place: int, start: int, end: int) -> None:
+        seen.add(stream.lanes)
+        advance(stream, place, start, end)
+
+    monkeypatch.setattr(reference_decoder.Stream, "advance", watched)
+    assert reference_decoder.refine(data, [], (1, 1, 130, 256), 0) == values.reshape(-1).tolist()
+    assert 2 in seen
+
+
 @pytest.mark.parametrize("file", FROZEN, ids=lambda path: path.stem)
 def test_reads_the_frozen_bitstreams(file: Path) -> None:
     compare(file.read_bytes())
@@ -108,4 +159,5 @@ def test_refuses_a_changed_byte(place: int) -> None:
 def test_shares_nothing_with_hexdicom() -> None:
     source = Path(reference_decoder.__file__).read_text(encoding="utf-8")
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
-    assert imported == {"__future__", "bisect", "decimal", "functools", "itertools", "math", "struct", "zlib", "zstandard"}
+    standard = {"__future__", "bisect", "decimal", "functools", "itertools", "math", "pathlib", "struct", "zlib"}
+    assert imported == standard | {"numpy", "zstandard"}
