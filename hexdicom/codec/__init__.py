@@ -53,11 +53,17 @@ def encode(
     return hexplane.encode(volume, profile, device, verify, progress or _silent)
 
 
-def decode(bitstream: bytes, *, device: str = "auto", progress: Progress | None = None) -> CineVolume:
-    """The series, bit for bit as the encoder saw it decoded. Raises BitstreamError."""
+def decode(
+    bitstream: bytes, *, slices: Sequence[int] | None = None, device: str = "auto", progress: Progress | None = None
+) -> CineVolume:
+    """The series, bit for bit as the encoder saw it decoded. Raises BitstreamError, ProfileError.
+
+    slices: only these, in this order, (T, len(slices), Y, X). A slice is the least that is decoded alone; it takes its share of the
+    time that the series takes.
+    """
     from hexdicom.codec import hexplane
 
-    return hexplane.decode(bitstream, device, progress or _silent)
+    return hexplane.decode(bitstream, slices, device, progress or _silent)
 
 
 def preview(bitstream: bytes, *, times: Sequence[int] | None = None, device: str = "auto") -> CineVolume:

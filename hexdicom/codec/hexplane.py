@@ -63,7 +63,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
             "The six planes came out worse than a flat grey; nothing was written.", hint="Use the lossless profile for this series."
         )
     if verify:
-        decoded = decode(bitstream, device, lambda _, fraction: progress("verify", fraction)).values
+        decoded = decode(bitstream, None, device, lambda _, fraction: progress("verify", fraction)).values
         if not np.array_equal(decoded, expected):
             raise VerificationError("The bitstream does not decode to what was encoded; nothing was written.")
     level = psnr(values, expected)
@@ -82,19 +82,23 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
     return Encoded(bitstream, report)
 
 
-def decode(bitstream: bytes, device: str, progress: Progress) -> CineVolume:
+def decode(bitstream: bytes, slices: Sequence[int] | None, device: str, progress: Progress) -> CineVolume:
     """See `hexdicom.codec.decode`."""
-    parsed = container.unpack(bitstream)
-    data = _checked(parsed).layer(STORED)
-    if data is not None:
-        return CineVolume(stored.decode(data, parsed.shape, parsed.dtype))
-    on = resolve(device)
+    parsed = _checked(container.unpack(bitstream))
+    for z in slices or ():
+        if not 0 <= z < parsed.shape[1]:
+            raise ProfileError(f"Slice {z} does not exist.", hint=f"The series has the slices 0 to {parsed.shape[1] - 1}.")
     exact = parsed.layer(RESIDUAL)
-    if exact is None:
-        return CineVolume(_typed(_base(parsed, on), parsed.dtype))
-    stream = residual.parse(exact, parsed.shape)
-    values = residual.decode(stream, lambda: _base(parsed, on), parsed.max_error or 0, on, progress)
-    return CineVolume(_typed(values, parsed.dtype))
+    if exact is not None:
+        on = resolve(device)
+        stream = residual.parse(exact, parsed.shape)
+        values = residual.decode(stream, lambda: _base(parsed, on), parsed.max_error or 0, on, progress, slices)
+        return CineVolume(_typed(values, parsed.dtype))
+    data = parsed.layer(STORED)
+    whole = (
+        _typed(_base(parsed, resolve(device)), parsed.dtype) if data is None else stored.decode(data, parsed.shape, parsed.dtype)
+    )
+    return CineVolume(whole if slices is None else np.ascontiguousarray(whole[:, list(slices)]))
 
 
 def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineVolume:

@@ -34,7 +34,7 @@ def encode(
 
     values: (T, Z, Y, X). max_error: 0 for exact, else the bound on every |error|.
     """
-    return network.encode(values, max_error, profile.prior, profile.adapt_steps, progress)
+    return network.encode(values, max_error, profile.prior, profile.adapt_steps, device, progress)
 
 
 def parse(layer: bytes, shape: Shape) -> Stream:
@@ -63,6 +63,6 @@ def decode(
     base: gives the (T, Z, Y, X) six planes, which only predictor 1 looks at.
     """
     if isinstance(stream, network.Stream):
-        return network.decode(stream, max_error, progress, slices)
+        return network.decode(stream, max_error, device, progress, slices)
     decoded = linear.decode(stream, base(), max_error, device, progress)
     return decoded if slices is None else decoded[:, list(slices)]

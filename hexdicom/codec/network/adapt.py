@@ -27,7 +27,7 @@ _EXAMPLES, _HELD_OUT = 300_000, 60_000
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
 _BATCH = 4096
 _VOXELS_PER_STEP = 400
-_RATE, _FIELD_RATE = 4e-3, 2e-2
+_RATE, _FIELD_RATE = 4e-3, 6e-2
 _COARSEST = 7  # octaves of the rounding step of a changed weight
 
 

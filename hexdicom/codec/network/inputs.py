@@ -1,6 +1,6 @@
 """What the network is told of the voxels of a wavefront, from what is already decoded: in torch, slices side by side, in integers.
 
-The readable form of `compiled.gather`, `gather_errors` and `normalise`. Specified in docs/format.md.
+The readable form of `compiled.inputs`. Specified in docs/format.md.
 """
 
 from __future__ import annotations

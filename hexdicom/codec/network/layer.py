@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from hexdicom.codec import logistic
-from hexdicom.codec.network import adapt, compiled, field, prior, references, sampling, stream, tables
+from hexdicom.codec.network import adapt, compiled, field, prior, references, sampling, stream, tables, walk
 from hexdicom.codec.network.neighbours import OFFSETS
 from hexdicom.codec.network.parameters import Parameters, from_reader
 from hexdicom.codec.reader import Reader
@@ -31,7 +32,7 @@ Shape = tuple[int, int, int, int]
 
 
 def encode(
-    values: NDArray[np.int32], max_error: int, prior_number: int, steps: int, progress: Progress
+    values: NDArray[np.int32], max_error: int, prior_number: int, steps: int, device: torch.device, progress: Progress
 ) -> tuple[bytes, NDArray[np.int32]]:
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
@@ -40,14 +41,11 @@ def encode(
     chosen = adapt.choose(series, candidates, max_error)
     adapted = adapt.adapt(series, chosen, max_error, steps, lambda share: progress("adapt", share))
     parameters = Parameters(int(values.min()), int(values.max()), series.references, series.linear, adapted, chosen.number)
-    decoded = np.empty_like(values)
-    coder = _Coder(parameters, shape, max_error)
-    pieces: list[bytes] = [b""] * shape[1]
-
-    def one(z: int) -> None:
-        pieces[z], decoded[:, z] = coder.encode(z, np.ascontiguousarray(values[:, z]))
-
-    coder.run(one, range(shape[1]), lambda share: progress("voxels", share))
+    share: Callable[[float], None] = partial(progress, "voxels")
+    if device.type == "cpu":
+        pieces, decoded = _Coder(parameters, shape, max_error).encode_all(values, share)
+    else:
+        pieces, decoded = walk.encode(parameters, values, max_error, device, share)
     lengths = np.array([len(piece) for piece in pieces], "<u4").tobytes()
     block = parameters.to_bytes()
     head = np.array([IDENTIFIER, parameters.low, parameters.high, len(block)], "<i4").tobytes()
@@ -80,18 +78,16 @@ def parse(reader: Reader, size: int, shape: Shape) -> Stream:
     return Stream(shape, parameters, pieces)
 
 
-def decode(parsed: Stream, max_error: int, progress: Progress, slices: Sequence[int] | None = None) -> NDArray[np.int32]:
+def decode(
+    parsed: Stream, max_error: int, device: torch.device, progress: Progress, slices: Sequence[int] | None = None
+) -> NDArray[np.int32]:
     """-> (T, Z, Y, X), or only the slices that are asked for, in their order. Raises BitstreamError."""
     wanted = list(range(parsed.shape[1])) if slices is None else list(slices)
-    coder = _Coder(parsed.parameters, parsed.shape, max_error)
-    times, _, height, width = parsed.shape
-    decoded = np.empty((times, len(wanted), height, width), np.int32)
-
-    def one(position: int) -> None:
-        decoded[:, position] = coder.decode(wanted[position], parsed.pieces[wanted[position]])
-
-    coder.run(one, range(len(wanted)), lambda share: progress("voxels", share))
-    return decoded
+    pieces = [parsed.pieces[z] for z in wanted]
+    share: Callable[[float], None] = partial(progress, "voxels")
+    if device.type == "cpu":
+        return _Coder(parsed.parameters, parsed.shape, max_error).decode_all(pieces, wanted, share)
+    return walk.decode(parsed.parameters, pieces, wanted, parsed.shape, max_error, device, share)
 
 
 class _Coder:
@@ -111,7 +107,29 @@ class _Coder:
         self._lanes = stream.lanes(times * height * width)
         self._done: dict[int, NDArray[np.int64]] = {}
 
-    def run(self, task: Callable[[int], None], parts: Sequence[int], progress: Callable[[float], None]) -> None:
+    def encode_all(self, values: NDArray[np.int32], progress: Callable[[float], None]) -> tuple[list[bytes], NDArray[np.int32]]:
+        """(T, Z, Y, X) -> (streams of the slices, what they decode to)"""
+        decoded = np.empty_like(values)
+        pieces: list[bytes] = [b""] * values.shape[1]
+
+        def one(z: int) -> None:
+            pieces[z], decoded[:, z] = self.encode(z, np.ascontiguousarray(values[:, z]))
+
+        self._run(one, range(len(pieces)), progress)
+        return pieces, decoded
+
+    def decode_all(self, pieces: Sequence[bytes], slices: Sequence[int], progress: Callable[[float], None]) -> NDArray[np.int32]:
+        """-> (T, len(slices), Y, X)"""
+        times, height, width = self._slice
+        decoded = np.empty((times, len(slices), height, width), np.int32)
+
+        def one(position: int) -> None:
+            decoded[:, position] = self.decode(slices[position], pieces[position])
+
+        self._run(one, range(len(slices)), progress)
+        return decoded
+
+    def _run(self, task: Callable[[int], None], parts: Sequence[int], progress: Callable[[float], None]) -> None:
         """Tasks on as many threads as torch would use, without the interpreter lock while a slice is coded."""
         total = len(parts) * int(np.prod(self._slice))
         pool = ThreadPoolExecutor(torch.get_num_threads())

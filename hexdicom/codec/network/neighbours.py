@@ -1,7 +1,8 @@
 """Which decoded voxels the network sees around a voxel, and the order of coding that makes them causal.
 
 A frame (t, z) sees itself, up to three earlier frames of its slice (its references, chosen by the encoder), the running mean and
-deviation of all earlier frames, and the errors that a linear predictor made. Slices never see one another: they are coded side by side and decoded alone.
+deviation of all earlier frames, and the errors that a linear predictor made. Slices never see one another: they are coded side by
+side and decoded alone.
 """
 
 from __future__ import annotations

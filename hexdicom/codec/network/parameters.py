@@ -28,8 +28,8 @@ _TABLES = 2 * weights.LAYERS  # one for the weights, one for the biases of each 
 class Adapted:
     """What goes into the layer: integers that are added to the prior's weights, and a field or none.
 
-    change: (count,) in the order of `Network.flat`; steps: (8,) octaves that an integer is worth, for the matrix and the bias of each
-    layer in turn.
+    change: (count,) in the order of `Network.flat`; steps: (8,) octaves that an integer is worth, for the matrix and the bias of
+    each layer in turn.
     """
 
     network: weights.Network

@@ -63,8 +63,9 @@ def encode(
 @codec.command()
 @click.argument("file", metavar="FILE.hxd", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, metavar="FILE", type=click.Path(path_type=Path), help=".npy, .nii or .nii.gz")
+@click.option("--slice", "slices", multiple=True, metavar="Z", type=click.IntRange(0), help="Only this slice, from 0. Repeatable.")
 @device_option
-def decode(file: Path, output: Path, device: str) -> None:
+def decode(file: Path, output: Path, slices: tuple[int, ...], device: str) -> None:
     """Decode FILE.hxd to an array."""
     from hexdicom.codec import decode as decode_bitstream  # imports torch
     from hexdicom_services.cli import array_file
@@ -73,7 +74,7 @@ def decode(file: Path, output: Path, device: str) -> None:
     bitstream = read_bytes(file)
     origin = array_file.attached(bitstream)
     with steps() as progress:
-        volume = decode_bitstream(bitstream, device=device, progress=progress)
+        volume = decode_bitstream(bitstream, slices=slices or None, device=device, progress=progress)
     write_whole(output, lambda path: array_file.write(path, volume, origin))
     screen().print(f"{output}: {'×'.join(map(str, volume.shape))} {volume.values.dtype}")
 

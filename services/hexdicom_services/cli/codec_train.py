@@ -36,11 +36,12 @@ def train(
     from hexdicom_services.cli import bench_sources
 
     found = bench_sources.find(sources)
+    widths: tuple[int, ...] = hidden
     before = None
     if start is not None:
-        hidden, before = prior.from_bytes(read_bytes(start))
+        widths, before = prior.from_bytes(read_bytes(start))
     origin = "" if start is None else f", from {start.name}"
-    lines = [f"seed {seed}, {steps} steps, hidden units {hidden}, variety {variety:g}{origin}"]
+    lines = [f"seed {seed}, {steps} steps, hidden units {widths}, variety {variety:g}{origin}"]
     series = []
     for name, read in found:
         values = read().astype(np.int32)
@@ -51,8 +52,8 @@ def train(
         lines.append(line)
         messages().print(line)
 
-    network = pretrain.train(series, hidden, steps, seed, say, before, variety)
-    data = prior.to_bytes(pretrain.flat(network), hidden)
+    network = pretrain.train(series, widths, steps, seed, say, before, variety)
+    data = prior.to_bytes(pretrain.flat(network), widths)
     write_whole(output, data)
     if log is not None:
         write_whole(log, ("\n".join(lines) + "\n").encode())

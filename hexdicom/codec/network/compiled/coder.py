@@ -1,0 +1,186 @@
+"""One slice, voxel by voxel, to symbols and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hexdicom.codec.network.compiled.dense import activate, combine, dense
+from hexdicom.codec.network.compiled.inputs import error_of, gather, gather_errors, normalise
+from hexdicom.codec.network.compiled.mixture import below, distribution
+from hexdicom.codec.network.compiled.numbers import clamp
+from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
+from hexdicom.codec.network.stream import ESCAPE_BITS, LOW, PRECISION, TOTAL
+
+BLOCK = 64  # voxels whose inputs stay in the first cache
+DONE, TRUNCATED = 0, 1
+
+
+@njit(cache=True, nogil=True)
+def code_slice(
+    decode,
+    truth,
+    values,
+    mean,
+    deviation,
+    errors,
+    references,
+    linear,
+    field,
+    network,
+    bounds,
+    offsets,
+    tables,
+    stream,
+    record,
+    done,
+):
+    """Code one slice. -> (status, words read, bits read)
+
+    decode: whether symbols come from `stream` = (states, words, raw bits) or go, from `truth`, to `record` = (start, frequency,
+    raw, length). values, mean, deviation, errors: (T, Y, X) int32, filled on the way. linear: (VALUES,) weights in 1/4096.
+    done: (1,) voxels so far, for a progress display.
+    """
+    times, height, width = values.shape
+    low, high, max_error = bounds
+    step = 2 * max_error + 1
+    mantissa, recency = tables[4], tables[5]
+    field_yx, field_tx, field_ty = field
+    w1, b1, w2, b2, w3, b3, w4, b4 = network
+    states, words, raw_bytes = stream
+    lanes = len(states)
+    x0 = np.zeros((BLOCK, w1.shape[1]), np.float32)
+    x1 = np.zeros((BLOCK, w2.shape[1]), np.float32)
+    x2 = np.zeros((BLOCK, w3.shape[1]), np.float32)
+    x3 = np.zeros((BLOCK, w4.shape[1]), np.float32)
+    output = np.zeros((BLOCK, len(b4)), np.float32)
+    difference = np.zeros((BLOCK, NEIGHBOURS), np.int32)
+    reference, activity = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
+    place = np.zeros((BLOCK, 3), np.int64)
+    mixture = np.zeros((COMPONENTS, 3), np.int64)
+    position, bit, bits, entry = 0, 0, 8 * len(raw_bytes), 0
+    unit = np.float32(2.0**-9)
+    for front in range(width + ROW_STEP * (height - 1) + FRAME_STEP * (times - 1)):
+        index = 0  # of the voxel in its group
+        t, y = max(0, -(-(front - width + 1 - ROW_STEP * (height - 1)) // FRAME_STEP)), -1
+        more = True
+        while more:
+            count = 0
+            while count < BLOCK and more:
+                # the next voxel (t, y) of this wavefront; y = -1 stands for "find the first of frame t"
+                if t >= times or front - FRAME_STEP * t < 0:
+                    more = False
+                    break
+                rest = front - FRAME_STEP * t
+                if y < 0:
+                    y = max(0, -(-(rest - width + 1) // ROW_STEP))
+                if y >= height or ROW_STEP * y > rest:
+                    t, y = t + 1, -1
+                    continue
+                place[count] = (t, y, rest - ROW_STEP * y)
+                y += 1
+                count += 1
+            if count == 0:
+                break
+            for b in range(count):
+                t_, y_, x_ = place[b]
+                reference[b], activity[b] = gather(
+                    values, mean, deviation, references, t_, y_, x_, low, offsets, mantissa, difference[b], x0[b]
+                )
+                gather_errors(errors, references, t_, y_, x_, activity[b], offsets, mantissa, difference[b], x0[b])
+                fill_field(field_yx, field_tx, field_ty, t_, y_, x_, x0[b])
+                normalise(difference[b], activity[b], x0[b])
+            rows = (count + 3) // 4 * 4
+            dense(x0, w1, b1, x1, rows, w1.shape[1])
+            activate(x1, rows, len(b1), unit)
+            dense(x1, w2, b2, x2, rows, w2.shape[1])
+            activate(x2, rows, len(b2), unit)
+            dense(x2, w3, b3, x3, rows, w3.shape[1])
+            activate(x3, rows, len(b3), unit)
+            dense(x3, w4, b4, output, rows, w4.shape[1])
+            for b in range(count):
+                t_, y_, x_ = place[b]
+                combined = combine(output[b], difference[b])
+                centre16, shift, reach = distribution(
+                    output[b], reference[b], activity[b], combined, low, high, max_error, mantissa, tables, mixture
+                )
+                centre = (centre16 + 8) >> 4
+                smallest, largest = -((centre - low + max_error) // step), (high - centre + max_error) // step
+                least, greatest = max(smallest >> shift, -reach - 1), min(largest >> shift, reach + 1)
+                free = TOTAL - (2 * reach + 3)
+                if decode:
+                    lane = index % lanes
+                    state = states[lane]
+                    slot = state & (TOTAL - 1)
+                    # invariant: below(under) <= slot < below(over)
+                    under, over = least, greatest + 1
+                    start, end = 0, TOTAL
+                    while over - under > 1:
+                        middle = (under + over) >> 1
+                        bound = below(middle, shift, reach, least, greatest, centre, step, mixture, free, tables)
+                        if bound <= slot:
+                            under, start = middle, bound
+                        else:
+                            over, end = middle, bound
+                    state = (end - start) * (state >> PRECISION) + slot - start
+                    while state < LOW:
+                        if position >= len(words):
+                            return TRUNCATED, position, bit
+                        state = (state << 16) | words[position]
+                        position += 1
+                    states[lane] = state
+                    q, symbol = under << shift, under
+                    length = ESCAPE_BITS if symbol == -reach - 1 or symbol == reach + 1 else shift
+                    if length:
+                        if bit + length > bits:
+                            return TRUNCATED, position, bit
+                        raw = 0
+                        for _ in range(length):
+                            raw = raw << 1 | (raw_bytes[bit >> 3] >> (7 - (bit & 7))) & 1
+                            bit += 1
+                        q = raw - (1 << (ESCAPE_BITS - 1)) if length == ESCAPE_BITS else q | raw
+                    q = clamp(q, smallest, largest)
+                else:
+                    gap = np.int64(truth[t_, y_, x_]) - centre
+                    q = (abs(gap) + max_error) // step
+                    if gap < 0:
+                        q = -q
+                    symbol = clamp(q >> shift, -reach - 1, reach + 1)
+                    start = below(symbol, shift, reach, least, greatest, centre, step, mixture, free, tables)
+                    end = below(symbol + 1, shift, reach, least, greatest, centre, step, mixture, free, tables)
+                    record[0][entry], record[1][entry] = start, end - start
+                    if symbol == -reach - 1 or symbol == reach + 1:
+                        record[2][entry], record[3][entry] = q + (1 << (ESCAPE_BITS - 1)), ESCAPE_BITS
+                    else:
+                        record[2][entry], record[3][entry] = q & ((1 << shift) - 1), shift
+                    entry += 1
+                value = clamp(centre + q * step, low, high)
+                values[t_, y_, x_] = value
+                errors[t_, y_, x_] = error_of(value, reference[b], difference[b], linear, low, high)
+                if t_ + 1 < times:
+                    # running mean and mean absolute deviation of what the slice held here so far
+                    past = mean[t_, y_, x_] if t_ > 0 else 16 * value
+                    gap = 16 * value - past
+                    mean[t_ + 1, y_, x_] = past + ((gap * recency[t_]) >> 16)
+                    if t_ > 0:
+                        spread = deviation[t_, y_, x_]
+                        deviation[t_ + 1, y_, x_] = spread + (((abs(gap) - spread) * recency[t_ - 1]) >> 16)
+                index += 1
+            done[0] += count
+    return DONE, position, bit
+
+
+@njit(cache=True, nogil=True)
+def rans_encode(start, frequency, sizes, states, words):
+    """Symbols of groups of the given sizes onto the lanes, last first. -> number of words, which fill `words` from its end"""
+    lanes, at, used = len(states), len(start), 0
+    for group in range(len(sizes) - 1, -1, -1):
+        for index in range(sizes[group] - 1, -1, -1):
+            at -= 1
+            state, share = states[index % lanes], np.int64(frequency[at])
+            while state >= share << (48 - PRECISION):
+                used += 1
+                words[len(words) - used] = state & 0xFFFF
+                state >>= 16
+            states[index % lanes] = (state // share << PRECISION) + state % share + start[at]
+    return used

@@ -1,0 +1,73 @@
+"""The distribution of a voxel, as `network.mixture` says it in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hexdicom.codec.network.compiled.numbers import clamp, log, sigmoid
+from hexdicom.codec.network.neighbours import COMPONENTS, NEIGHBOURS
+from hexdicom.codec.network.stream import REACH_LIMIT, TOTAL
+
+
+@njit(cache=True, nogil=True)
+def distribution(output, centre, activity, combined, low, high, max_error, mantissa, tables, mixture):
+    """Fill (3, 3) mixture with mean in sixteenths, level and weight of each component; -> (mean, shift, reach) in quantiser steps.
+
+    See `mixture.mixture`.
+    """
+    scale, _, decay = tables[:3]
+    mean = clamp(centre + np.int64(np.floor(combined * 2.0**-18)), 16 * low, 16 * high)
+    half_log = log(activity, mantissa) >> 1
+    heaviest = np.int64(-(1 << 30))
+    for k in range(COMPONENTS):
+        logit = np.int64(np.floor(output[NEIGHBOURS + k] * np.float32(2.0**-11)))
+        mixture[k, 2] = logit
+        heaviest = logit if logit > heaviest else heaviest
+        offset = np.int64(np.floor(np.float64(output[NEIGHBOURS + COMPONENTS + k]) * activity * 2.0**-15))
+        mixture[k, 0] = clamp(mean + offset, 16 * low, 16 * high)
+        level = np.int64(np.floor(output[NEIGHBOURS + 2 * COMPONENTS + k] * np.float32(2.0**-11)))
+        mixture[k, 1] = clamp(level + half_log, 0, 255)
+    total = 0
+    for k in range(COMPONENTS):
+        mixture[k, 2] = decay[min(heaviest - mixture[k, 2], 255)]
+        total += mixture[k, 2]
+    given, main = 0, 0
+    for k in range(COMPONENTS):
+        mixture[k, 2] = (mixture[k, 2] << 12) // total
+        given += mixture[k, 2]
+        if mixture[k, 2] > mixture[main, 2]:
+            main = k
+    mixture[main, 2] += 4096 - given
+    finest, widest = 255, 0
+    for k in range(COMPONENTS):
+        if mixture[k, 2] >= 256:
+            finest = min(finest, mixture[k, 1])
+        widest = max(widest, 12 * scale[mixture[k, 1]] + abs(mixture[k, 0] - mean))
+    step, octaves = 2 * max_error + 1, 0
+    while step >> (octaves + 1) > 0:
+        octaves += 1
+    shift = max(0, (finest >> 4) - 8 - octaves)
+    reach = min(REACH_LIMIT, (widest // (16 * step) >> shift) + 2)
+    return mean, shift, reach
+
+
+@njit(cache=True, nogil=True, inline="always")
+def cumulative(edge, mixture, free, inverse, knots):
+    """Share of `free` that lies below `edge`, in sixteenths"""
+    total = 0
+    for k in range(COMPONENTS):
+        u = (clamp(edge - mixture[k, 0], -(1 << 22), 1 << 22) * inverse[mixture[k, 1]]) >> 20
+        total += mixture[k, 2] * sigmoid(u, knots)
+    return ((total >> 12) * free) >> 30
+
+
+@njit(cache=True, nogil=True, inline="always")
+def below(q, shift, reach, least, greatest, centre, step, mixture, free, tables):
+    """Cumulative frequency below symbol q, -reach - 1 <= q <= reach + 2"""
+    if q <= least:
+        return 0
+    if q > greatest:
+        return TOTAL
+    edge = 16 * (centre + (q << shift) * step) - 8 * step
+    return cumulative(edge, mixture, free, tables[1], tables[3]) + q + reach + 1
