@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from hexdicom.codec.network.compiled.dense import activate, combine, dense
-from hexdicom.codec.network.compiled.inputs import error_of, gather, gather_errors, normalise
+from hexdicom.codec.network.compiled.inputs import error_of, fill_field, gather, gather_errors, normalise
 from hexdicom.codec.network.compiled.mixture import below, distribution
 from hexdicom.codec.network.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
