@@ -22,13 +22,14 @@ FOLDER = Path(__file__).parent
 QUICK = {"channels": 4, "hidden": 6, "steps": 60}
 
 
-def cine() -> np.ndarray:
-    """(6, 3, 40, 44) int16 of the phantom"""
-    datasets = list(beating_heart(slices=3, phases=6, rows=40, columns=44, seed=11))
+def cine(phases: int = 6, slices: int = 3, rows: int = 40, columns: int = 44) -> np.ndarray:
+    """(phases, slices, rows, columns) int16 of the phantom"""
+    datasets = list(beating_heart(slices=slices, phases=phases, rows=rows, columns=columns, seed=11))
     places = sorted({float(ds.SliceLocation) for ds in datasets})
-    values = np.zeros((6, 3, 40, 44), np.int16)
+    values = np.zeros((phases, slices, rows, columns), np.int16)
     for ds in datasets:
-        values[round(float(ds.TriggerTime) / float(ds.NominalInterval) * 6), places.index(float(ds.SliceLocation))] = ds.pixel_array
+        phase = round(float(ds.TriggerTime) / float(ds.NominalInterval) * phases)
+        values[phase, places.index(float(ds.SliceLocation))] = ds.pixel_array
     return values
 
 
@@ -53,6 +54,14 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "v1-lossless-wide-int16": (wide("int16"), Profile(**QUICK)),
         "v1-lossless-int8": (wide("int8"), Profile(**QUICK)),
         "v1-stored-with-attachment": (np.arange(96, dtype=np.int16).reshape(2, 2, 4, 6), Profile(**QUICK)),
+        # predictor 2; those above with a residual layer were frozen when there was only predictor 1
+        "network-lossless-adapted": (cine(10, 2, 72, 80), Profile(**QUICK)),
+        "network-near-lossless-2": (cine(10, 2, 72, 80), Profile(max_error=2, **near)),
+        "network-lossless-prior-1": (cine(), Profile(prior=1, adapt_steps=0, **QUICK)),
+        "network-lossless-prior-2": (cine(), Profile(prior=2, adapt_steps=0, **QUICK)),
+        "network-lossless-prior-3": (cine(), Profile(prior=3, adapt_steps=0, **QUICK)),
+        "network-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
+        "network-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 

@@ -11,6 +11,7 @@ import pytest
 
 from hexdicom import codec, pipeline
 from hexdicom.codec import container
+from hexdicom.codec.network import prior
 
 FOLDER = Path(__file__).parent
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -43,3 +44,14 @@ def test_no_frozen_bitstream_went_missing() -> None:
 def test_the_attachment_is_as_ever() -> None:
     assert codec.attachment((FOLDER / "v1-stored-with-attachment.hxd").read_bytes()) == b"the caller's own"
     assert codec.attachment((FOLDER / "v1-lossy.hxd").read_bytes()) is None
+
+
+def test_a_shipped_prior_never_changes() -> None:
+    """Archives name it by its number: another network under the same number would make them unreadable."""
+    digests = {
+        str(number): hashlib.sha256(prior.load(number).network.flat().astype("<i4").tobytes()).hexdigest()
+        for number in prior.shipped()
+    }
+    assert digests == json.loads(
+        (FOLDER / "expected-priors.json").read_text(), object_hook=lambda pairs: {int(k): v for k, v in pairs.items()}
+    )
