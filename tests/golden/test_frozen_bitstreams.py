@@ -52,6 +52,4 @@ def test_a_shipped_prior_never_changes() -> None:
         str(number): hashlib.sha256(prior.load(number).network.flat().astype("<i4").tobytes()).hexdigest()
         for number in prior.shipped()
     }
-    assert digests == json.loads(
-        (FOLDER / "expected-priors.json").read_text(), object_hook=lambda pairs: {int(k): v for k, v in pairs.items()}
-    )
+    assert digests == json.loads((FOLDER / "expected-priors.json").read_text())
