@@ -57,8 +57,10 @@ def test_changed_layer_behind_a_right_checksum(kind: int, data: st.DataObject) -
 @given(st.sampled_from([PLANES, RESIDUAL]), st.data())
 def test_truncated_layer_behind_a_right_checksum(kind: int, data: st.DataObject) -> None:
     layer = PARSED.layer(kind) or b""
+    damaged = _with(kind, layer[: data.draw(st.integers(0, len(layer) - 1))])
     with pytest.raises(BitstreamError):
-        codec.decode(_with(kind, layer[: data.draw(st.integers(0, len(layer) - 1))]))
+        # an exact decoding does not need the planes, so that a damaged preview costs no voxel
+        codec.preview(damaged) if kind == PLANES else codec.decode(damaged)
 
 
 @settings(deadline=None, max_examples=30)

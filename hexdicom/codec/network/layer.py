@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hexdicom.codec import logistic
-from hexdicom.codec.network import adapt, compiled, field, prior, references, sampling, stream, tables, walk
+from hexdicom.codec import compiled, logistic
+from hexdicom.codec.network import adapt, field, prior, references, sampling, stream, tables, walk
 from hexdicom.codec.network.neighbours import OFFSETS
-from hexdicom.codec.network.parameters import Parameters, from_reader
+from hexdicom.codec.network.parameters import Adapted, Parameters, from_reader
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError, Truncated
 
@@ -36,16 +36,27 @@ def encode(
 ) -> tuple[bytes, NDArray[np.int32]]:
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
-    series = sampling.describe(values, references.choose(values), np.random.default_rng(0))
+    order = references.choose(values)
     candidates = [prior.load(number) for number in (prior.shipped() if prior_number == prior.BEST else [prior_number])]
+    low, high = int(values.min()), int(values.max())
+
+    def code(
+        series: sampling.Series, adapted: Adapted, number: int, step: str
+    ) -> tuple[Parameters, list[bytes], NDArray[np.int32]]:
+        parameters = Parameters(low, high, order, series.linear, adapted, number)
+        share: Callable[[float], None] = partial(progress, step)
+        if device.type == "cpu":
+            return parameters, *_Coder(parameters, shape, max_error).encode_all(values, share)
+        return parameters, *walk.encode(parameters, values, max_error, device, share)
+
+    series = sampling.describe(values, values, order, np.random.default_rng(0))
     chosen = adapt.choose(series, candidates, max_error)
-    adapted = adapt.adapt(series, chosen, max_error, steps, lambda share: progress("adapt", share))
-    parameters = Parameters(int(values.min()), int(values.max()), series.references, series.linear, adapted, chosen.number)
-    share: Callable[[float], None] = partial(progress, "voxels")
-    if device.type == "cpu":
-        pieces, decoded = _Coder(parameters, shape, max_error).encode_all(values, share)
-    else:
-        pieces, decoded = walk.encode(parameters, values, max_error, device, share)
+    if max_error:
+        # what is decoded within a bound is smoother than the series: the network learns from what it will see
+        _, _, seen = code(series, adapt.unchanged(chosen), chosen.number, "first pass")
+        series = sampling.describe(values, seen, order, np.random.default_rng(0))
+    adapted = adapt.adapt(series, chosen, max_error, steps, partial(progress, "adapt"))
+    parameters, pieces, decoded = code(series, adapted, chosen.number, "voxels")
     lengths = np.array([len(piece) for piece in pieces], "<u4").tobytes()
     block = parameters.to_bytes()
     head = np.array([IDENTIFIER, parameters.low, parameters.high, len(block)], "<i4").tobytes()

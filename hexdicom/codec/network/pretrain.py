@@ -75,7 +75,7 @@ def train(
 def _varied_examples(values: NDArray[np.int32], variety: float, generator: np.random.Generator) -> Examples:
     varied = vary(values, variety, generator)
     order = references.choose(varied) if generator.random() < 0.7 else references.in_sequence(len(varied))
-    return sampling.sample(sampling.describe(varied, order, generator), _EXAMPLES, 0, generator)
+    return sampling.sample(sampling.describe(varied, varied, order, generator), _EXAMPLES, 0, generator)
 
 
 def vary(values: NDArray[np.int32], variety: float, generator: np.random.Generator) -> NDArray[np.int32]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec.network import compiled, tables
+from hexdicom.codec import compiled
+from hexdicom.codec.network import tables
 from hexdicom.codec.network.model import Examples
 from hexdicom.codec.network.neighbours import NEIGHBOURS, OFFSETS, SCALARS, VALUES
 
@@ -22,9 +23,10 @@ LINEAR_UNIT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """values: (T, Z, Y, X) int32; references: (T, 3); linear: (VALUES,) weights in 1/4096."""
+    """values, seen: (T, Z, Y, X) int32, the series and what a decoder has of it. references: (T, 3); linear: (VALUES,), 1/4096."""
 
     values: NDArray[np.int32]
+    seen: NDArray[np.int32]
     references: NDArray[np.int64]
     linear: NDArray[np.float64]
 
@@ -34,16 +36,18 @@ class Series:
         return times, slices, height, width
 
 
-def describe(values: NDArray[np.int32], references: NDArray[np.int64], generator: np.random.Generator) -> Series:
+def describe(
+    values: NDArray[np.int32], seen: NDArray[np.int32], references: NDArray[np.int64], generator: np.random.Generator
+) -> Series:
     """Fit the linear predictor, whose errors are inputs of the network: least squares, weighted by activity."""
-    plain = Series(values, references, np.zeros(VALUES))
+    plain = Series(values, seen, references, np.zeros(VALUES))
     some = sample(plain, min(_FITTED, 2 * values.size), 0, generator)
     inputs = some.differences[:, :VALUES].double().numpy() / 16  # (n, VALUES)
     weighted = inputs / some.activity.double().numpy()[:, None] ** 1.5
     normal = weighted.T @ inputs
     normal[np.diag_indices(VALUES)] += 1e-4 * np.trace(normal) / VALUES + 1e-3
     solution = np.linalg.solve(normal, weighted.T @ some.target.double().numpy())
-    return Series(values, references, np.rint(np.clip(solution, -7.9, 7.9) * LINEAR_UNIT))
+    return Series(values, seen, references, np.rint(np.clip(solution, -7.9, 7.9) * LINEAR_UNIT))
 
 
 def sample(series: Series, count: int, max_error: int, generator: np.random.Generator) -> Examples:
@@ -62,7 +66,7 @@ def sample(series: Series, count: int, max_error: int, generator: np.random.Gene
         rows = slice(*np.searchsorted(places[:, 1], (z, z + 1)))
         if rows.start == rows.stop:
             continue
-        one = np.ascontiguousarray(values[:, z])
+        one = np.ascontiguousarray(series.seen[:, z])
         mean, deviation = np.zeros_like(one), np.zeros_like(one)
         errors = np.full_like(one, compiled.UNKNOWN)
         compiled.history(one, tables.recency(times), mean, deviation)

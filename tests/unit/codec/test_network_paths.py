@@ -86,7 +86,7 @@ def compiled(given: Parameters, values: Values, max_error: int) -> tuple[list[by
 
 
 def compiled_decode(given: Parameters, pieces: list[bytes], shape: Shape, max_error: int) -> Values:
-    return layer.decode(layer.Stream(shape, given, tuple(pieces)), max_error, silent)
+    return layer.decode(layer.Stream(shape, given, tuple(pieces)), max_error, CPU, silent)
 
 
 def compare(given: Parameters, values: Values, max_error: int, device: torch.device = CPU) -> list[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hexdicom.codec.network.compiled.inputs import error_of, gather, gather_errors, normalise
-from hexdicom.codec.network.compiled.numbers import clamp
+from hexdicom.codec.compiled.inputs import error_of, gather, gather_errors, normalise
+from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import NEIGHBOURS, SCALARS
 
 UNKNOWN = -(1 << 30)  # an error that has not been worked out

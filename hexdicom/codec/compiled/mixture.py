@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hexdicom.codec.network.compiled.numbers import clamp, log, sigmoid
+from hexdicom.codec.compiled.numbers import clamp, log, sigmoid
 from hexdicom.codec.network.neighbours import COMPONENTS, NEIGHBOURS
 from hexdicom.codec.network.stream import REACH_LIMIT, TOTAL
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hexdicom.codec.network.compiled.numbers import clamp, log
+from hexdicom.codec.compiled.numbers import clamp, log
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, NEIGHBOURS, REFERENCES, SCALARS, SIGNED_IN_FRAME, VALUES
 
 

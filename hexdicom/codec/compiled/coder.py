@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hexdicom.codec.network.compiled.dense import activate, combine, dense
-from hexdicom.codec.network.compiled.inputs import error_of, fill_field, gather, gather_errors, normalise
-from hexdicom.codec.network.compiled.mixture import below, distribution
-from hexdicom.codec.network.compiled.numbers import clamp
+from hexdicom.codec.compiled.dense import activate, combine, dense
+from hexdicom.codec.compiled.inputs import error_of, fill_field, gather, gather_errors, normalise
+from hexdicom.codec.compiled.mixture import below, distribution
+from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
 from hexdicom.codec.network.stream import ESCAPE_BITS, LOW, PRECISION, TOTAL
 

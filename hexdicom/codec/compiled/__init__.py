@@ -5,7 +5,7 @@ Integers that float32 carries stay below 2^24 (`weights.Network` proves it) and 
 or reordered sums, which `fastmath` allows, change nothing.
 """
 
-from hexdicom.codec.network.compiled.coder import DONE, TRUNCATED, code_slice, rans_encode
-from hexdicom.codec.network.compiled.training import UNKNOWN, examples, history
+from hexdicom.codec.compiled.coder import DONE, TRUNCATED, code_slice, rans_encode
+from hexdicom.codec.compiled.training import UNKNOWN, examples, history
 
 __all__ = ["DONE", "TRUNCATED", "UNKNOWN", "code_slice", "examples", "history", "rans_encode"]
