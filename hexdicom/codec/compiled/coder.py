@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from hexdicom.codec.compiled.dense import activate, combine, dense
 from hexdicom.codec.compiled.inputs import error_of, fill_field, gather, gather_errors, normalise
+from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.mixture import below, distribution
 from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
@@ -16,7 +16,7 @@ BLOCK = 64  # voxels whose inputs stay in the first cache
 DONE, TRUNCATED = 0, 1
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def code_slice(
     decode,
     truth,
@@ -170,7 +170,7 @@ def code_slice(
     return DONE, position, bit
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def rans_encode(start, frequency, sizes, states, words):
     """Symbols of groups of the given sizes onto the lanes, last first. -> number of words, which fill `words` from its end"""
     lanes, at, used = len(states), len(start), 0

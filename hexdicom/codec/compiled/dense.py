@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.network.neighbours import NEIGHBOURS
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(fastmath=True)
 def dense(source, weights, bias, target, count, width):
     """target[b, h] = bias[h] + sum of source[b, i] weights[h, i]: tiles of 4 voxels by 4 units stay in registers"""
     zero = np.float32(0)
@@ -46,14 +46,14 @@ def dense(source, weights, bias, target, count, width):
                 target[row, h + 3] = four + bias[h + 3]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(fastmath=True)
 def activate(target, count, height, unit):
     for b in range(count):
         for h in range(height):
             target[b, h] = min(max(np.floor(target[b, h] * unit), np.float32(0)), np.float32(1023))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(fastmath=True)
 def combine(output, difference):
     total = 0.0
     for i in range(NEIGHBOURS):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.numbers import clamp, log
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, NEIGHBOURS, REFERENCES, SCALARS, SIGNED_IN_FRAME, VALUES
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa, difference, inputs):
     """Fill in what values around voxel (t, y, x) tell the network: see docs/format.md. -> (reference, activity)"""
     height, width = values.shape[1:]
@@ -77,7 +77,7 @@ def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa,
     return centre, activity
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, difference, inputs):
     """Fill in what the errors of the linear predictor around voxel (t, y, x) tell the network."""
     height, width = errors.shape[1:]
@@ -102,7 +102,7 @@ def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, diff
     inputs[NEIGHBOURS + 8] = clamp(log(before + 9, mantissa) - octaves - 101, -512, 511) if first >= 0 else 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def error_of(value, centre, difference, linear, low, high):
     """Error of the linear predictor, in sixteenths"""
     total = 0.0
@@ -111,7 +111,7 @@ def error_of(value, centre, difference, linear, low, high):
     return 16 * value - clamp(centre + np.int64(np.floor(total * 2.0**-12)), 16 * low, 16 * high)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(fastmath=True)
 def normalise(difference, activity, inputs):
     """Differences over activity, squashed to -256..256: the first inputs. All steps are below 2^24."""
     unit = np.float32(2.0**-14)
@@ -123,7 +123,7 @@ def normalise(difference, activity, inputs):
         inputs[i] = np.floor(u * (np.float32(49152) - u * u) * unit)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def fill_field(field_yx, field_tx, field_ty, t, y, x, inputs):
     for c in range(FIELD_CHANNELS):
         h = (field_yx[y, x, c] * field_tx[t, x, c] + 128) >> 8

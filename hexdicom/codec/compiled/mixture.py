@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.numbers import clamp, log, sigmoid
 from hexdicom.codec.network.neighbours import COMPONENTS, NEIGHBOURS
 from hexdicom.codec.network.stream import REACH_LIMIT, TOTAL
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def distribution(output, centre, activity, combined, low, high, max_error, mantissa, tables, mixture):
     """Fill (3, 3) mixture with mean in sixteenths, level and weight of each component; -> (mean, shift, reach) in quantiser steps.
 
@@ -52,7 +52,7 @@ def distribution(output, centre, activity, combined, low, high, max_error, manti
     return mean, shift, reach
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def cumulative(edge, mixture, free, inverse, knots):
     """Share of `free` that lies below `edge`, in sixteenths"""
     total = 0
@@ -62,7 +62,7 @@ def cumulative(edge, mixture, free, inverse, knots):
     return ((total >> 12) * free) >> 30
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def below(q, shift, reach, least, greatest, centre, step, mixture, free, tables):
     """Cumulative frequency below symbol q, -reach - 1 <= q <= reach + 2"""
     if q <= least:

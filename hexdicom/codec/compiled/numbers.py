@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from hexdicom.codec.compiled.jit import njit
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def log(value, mantissa):
     exponent = 0
     rest = value
@@ -18,12 +18,12 @@ def log(value, mantissa):
     return 32 * (exponent + 7) + mantissa[rest - 128]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def clamp(value, low, high):
     return min(max(value, low), high)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def sigmoid(u, knots):
     m = min(abs(u), (24 << 16) - 1)
     i, f = m >> 10, m & 1023

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from hexdicom.codec.compiled.inputs import error_of, gather, gather_errors, normalise
+from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import NEIGHBOURS, SCALARS
 
 UNKNOWN = -(1 << 30)  # an error that has not been worked out
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def history(values, recency, mean, deviation):
     """Fill the running mean and deviation of a whole (T, Y, X) slice: for training, where nothing has to be causal."""
     times, height, width = values.shape
@@ -28,7 +28,7 @@ def history(values, recency, mean, deviation):
                     deviation[t + 1, y, x] = spread + (((abs(gap) - spread) * recency[t - 1]) >> 16)
 
 
-@njit(cache=True, nogil=True)
+@njit()
 def examples(values, mean, deviation, errors, references, linear, places, bounds, offsets, mantissa, differences, inputs, local):
     """What the network is told of the voxels `places` (n, 3), without the field. local: (n, 2) reference and activity.
 

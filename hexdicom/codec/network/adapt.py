@@ -101,10 +101,11 @@ def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_
         return sampling.sample(series, count, max_error, np.random.default_rng(seed))
 
     following = pool.submit(draw, 1)
-    for number in range(-(-steps // _RENEW)):
+    for seed in range(2, -(-steps // _RENEW) + 1):
         drawn = following.result()
-        following = pool.submit(draw, number + 2)
+        following = pool.submit(draw, seed)
         yield drawn
+    yield following.result()
 
 
 def _fit(

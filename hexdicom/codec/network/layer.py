@@ -191,7 +191,7 @@ class _Coder:
 
 
 def _padded(network: weights.Network) -> tuple[NDArray[np.float32], ...]:
-    """Matrices and biases in turn, as float32; inputs filled up to a multiple of 16, units to a multiple of 4, with zeros."""
+    """Matrices and biases in turn, as float32; inputs and units filled up to a multiple of 16 with zeros."""
     parts: list[NDArray[np.float32]] = []
     width = -(-network.sizes[0] // 16) * 16
     for matrix, bias in zip(network.matrices, network.biases, strict=True):
