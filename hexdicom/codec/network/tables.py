@@ -39,14 +39,6 @@ def mantissa_log() -> NDArray[np.int64]:
     return np.array([max(j for j in range(32) if 2**j * 128**32 <= (128 + i) ** 32) for i in range(128)], np.int64)
 
 
-def log2_32(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """⌊32 log₂ v⌋ of integers 1 ≤ v < 2^50, from the leading eight bits of v"""
-    exponent = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1
-    leading = np.where(exponent >= 7, values >> np.maximum(exponent - 7, 0), values << np.maximum(7 - exponent, 0))
-    result: NDArray[np.int64] = 32 * exponent + mantissa_log()[leading - 128]
-    return result
-
-
 def _power(sixteenths: int) -> int:
     """⌊2^(sixteenths / 16)⌋: four nested integer square roots of 2^sixteenths, which is exact"""
     root = 1 << sixteenths

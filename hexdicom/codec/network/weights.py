@@ -78,12 +78,6 @@ def from_flat(flat: NDArray[np.integer], hidden: Sequence[int]) -> Network:
     return Network(tuple(matrices), tuple(biases))
 
 
-def count(hidden: Sequence[int]) -> int:
-    """Number of weights of a network with hidden layers of these widths."""
-    sizes = (INPUTS, *hidden, OUTPUTS)
-    return sum((width + 1) * height for width, height in pairwise(sizes))
-
-
 def units(hidden: Sequence[int]) -> NDArray[np.float64]:
     """(count,) what a weight of 1.0 is, in the order of `Network.flat`"""
     sizes = (INPUTS, *hidden, OUTPUTS)

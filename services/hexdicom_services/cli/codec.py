@@ -70,7 +70,8 @@ def decode(file: Path, output: Path, slices: tuple[int, ...], device: str) -> No
     from hexdicom.codec import decode as decode_bitstream  # imports torch
     from hexdicom_services.cli import array_file
 
-    array_file.ending(output)
+    if array_file.ending(output) != ".npy" and slices:
+        raise click.UsageError("A NIfTI header says where all slices lie; --slice writes .npy only.")
     bitstream = read_bytes(file)
     origin = array_file.attached(bitstream)
     with steps() as progress:

@@ -79,3 +79,13 @@ def test_preview_draws_a_picture(tmp_path: Path) -> None:
     for name in ("a.png", "a.gif"):
         assert cli.run(["preview", str(tmp_path / "a.hxd"), "--out", str(tmp_path / name)]) == 0
         assert (tmp_path / name).stat().st_size > 100
+
+
+def test_one_slice_as_an_array_and_never_behind_a_header_of_all(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).integers(0, 900, (2, 3, 30, 32)).astype(np.int16)
+    np.save(tmp_path / "in.npy", values)
+    assert cli.run(["codec", "encode", str(tmp_path / "in.npy"), "-o", str(tmp_path / "a.hxd")]) == 0
+    assert cli.run(["codec", "decode", str(tmp_path / "a.hxd"), "-o", str(tmp_path / "b.npy"), "--slice", "1"]) == 0
+    assert np.array_equal(np.load(tmp_path / "b.npy"), values[:, [1]])
+    assert cli.run(["codec", "decode", str(tmp_path / "a.hxd"), "-o", str(tmp_path / "b.nii"), "--slice", "1"]) == 2
+    assert not (tmp_path / "b.nii").exists()

@@ -259,7 +259,6 @@ def test_the_logarithm_is_that_of_the_leading_bits() -> None:
     for v in values.tolist():
         dropped = max(0, v.bit_length() - 8)
         expected.append(math.floor(32 * math.log2(v >> dropped << dropped) + 1e-9))
-    assert tables.log2_32(values).tolist() == expected
     assert inputs.Tables(CPU).log(torch.from_numpy(values)).tolist() == expected
 
 
