@@ -31,7 +31,8 @@ def commands() -> list[tuple[str, ...]]:
 def help_text(names: tuple[str, ...]) -> str:
     """What `hexdicom NAMES --help` prints at a width of 100."""
     command: click.Command = cli.root
-    context = click.Context(command, info_name="hexdicom", terminal_width=100)
+    # as it is really called: the settings of a command count, and click remembers the help option of its first context
+    context = click.Context(command, info_name="hexdicom", terminal_width=100, **command.context_settings)
     for name in names:
         assert isinstance(command, click.Group)
         inner = command.get_command(context, name)
