@@ -18,37 +18,45 @@ if TYPE_CHECKING:
     from hexdicom.codec.planes import SixPlanes, Size
 
 _GRID_VOXELS = 1 << 14
+_ATTEMPTS, _FLAT_SHARE = 4, 0.5  # a fit that leaves more of the variance has failed
 _ROUND_FROM = 0.6  # share of the steps after which planes are rounded as in the bitstream
 
 
 def fit(values: NDArray[np.int32], size: Size, steps: int, device: torch.device, progress: Progress, seed: int = 0) -> SixPlanes:
-    """values: (T, Z, Y, X). A fit that ends in something that is not a number is begun again with half the learning rate.
+    """values: (T, Z, Y, X). A fit that fails (not a number, or little better than a flat grey) is begun again, with another seed
+    and half the learning rate; of four failures the best is taken: the residual layer corrects whatever the planes say.
 
     The result depends on the machine in its last bits; the bitstream holds its rounded parameters, so decoding does not.
     """
     low, high = int(values.min()), int(values.max())
-    target = torch.from_numpy(values).to(device)
     scale = 100 / max(1, high - low)
+    enough = _FLAT_SHARE * float(values.var()) * scale**2
+    target = torch.from_numpy(values).to(device)
+    best, least = planes.SixPlanes(size, seed).to(device), math.inf
     with threads(device):
-        for attempt in range(4):
+        for attempt in range(_ATTEMPTS):
             model = planes.SixPlanes(size, seed + attempt).to(device)
-            if _descend(model, target, low, scale, steps, 0.5**attempt, progress):
-                return model
-    return planes.SixPlanes(size, seed).to(device)  # cannot be fitted: any planes will do, the residual layer corrects them
+            error = _descend(model, target, low, scale, steps, 0.5**attempt, progress)
+            if error < least:
+                best, least = model, error
+            if least <= enough:
+                break
+    return best
 
 
-def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, steps: int, rate: float, progress: Progress) -> bool:
+def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, steps: int, rate: float, progress: Progress) -> float:
+    """-> mean squared error of the last steps, infinite where a parameter is not a number"""
     device = target.device
     weights = [
         torch.from_numpy(planes.interpolation(n, nodes)).to(device, torch.float32) / 256
         for n, nodes in zip(target.shape, model.size.nodes, strict=True)
     ]
     network = [model.weight1, model.bias1, model.weight2, model.bias2]
-    optimiser = torch.optim.Adam(
-        [{"params": list(model.planes), "lr": 0.03 * rate}, {"params": network, "lr": 0.01 * rate}], betas=(0.9, 0.99)
-    )
-    initial = [group["lr"] for group in optimiser.param_groups]
+    initial = [0.03 * rate, 0.01 * rate]
+    groups = [{"params": parameters, "lr": start} for parameters, start in zip((list(model.planes), network), initial, strict=True)]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
     generator = torch.Generator().manual_seed(steps)
+    error = torch.full((), math.nan, device=device)
     for step in range(steps):
         for group, start in zip(optimiser.param_groups, initial, strict=True):
             group["lr"] = start * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
@@ -63,9 +71,11 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network, 10.0)
         optimiser.step()
+        error = loss.detach() if step <= _ROUND_FROM * steps else 0.95 * error + 0.05 * loss.detach()
         if step % 10 == 0:
             progress("planes", step / steps)
-    return all(bool(p.isfinite().all()) for p in model.parameters())
+    finite = all(bool(p.isfinite().all()) for p in model.parameters()) and bool(error.isfinite())
+    return float(error) if finite else math.inf
 
 
 def _grid(shape: torch.Size, generator: torch.Generator) -> list[torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _SMALLEST = 4096  # voxels; below, the parameters of a model outweigh what it saves
 _SMALL = 1 << 20
-_PREVIEW_BYTES, _LEAST_PREVIEW_RATIO = 8192, 200.0
+_SMALL_PREVIEW, _FEW_CHANNELS, _FEW_HIDDEN = 4096, 4, 8  # a preview of fewer bytes has more use for nodes than for channels
 _SEARCH_STEPS = 7
 _SEARCH_RATIOS = (4.0, 20_000.0)
 
@@ -145,9 +146,10 @@ def _planes(
 ) -> tuple[bytes, NDArray[np.int32]]:
     """-> (planes layer, (T, Z, Y, X) what it decodes to)"""
     if profile.kind != "lossy":
-        # a preview needs some nodes to be one, also where the series is small
-        ratio = min(profile.ratio, max(_LEAST_PREVIEW_RATIO, 2 * values.size / _PREVIEW_BYTES))
-        return _fitted(values, profile, ratio, device, progress)
+        if 2 * values.size / profile.ratio < _SMALL_PREVIEW:
+            few = min(profile.channels, _FEW_CHANNELS), min(profile.hidden, _FEW_HIDDEN)
+            profile = replace(profile, channels=few[0], hidden=few[1])
+        return _fitted(values, profile, profile.ratio, device, progress)
     if profile.psnr is None:
         return _fitted(values, profile, profile.ratio, device, progress)
     best: tuple[bytes, NDArray[np.int32]] | None = None

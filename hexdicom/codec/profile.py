@@ -18,12 +18,12 @@ class Profile:
     kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (six planes alone).
     max_error: bound on the absolute error in stored values; only near-lossless has one, at least 1.
     ratio: r of eq. 2, uncompressed size over size of the six planes. In the lossy profile this is what is asked for;
-        in the others it sizes the base layer, which is there for the preview: a small series gets more, up to 8 kB or 1/200 of it.
+        in the others it sizes the base layer, which is there for the preview.
     psnr: lossy only, instead of a given ratio: the largest ratio is searched that reaches this many dB.
-    channels, hidden: k of the planes, and the width of the decoder network.
+    channels, hidden: k of the planes, and the width of the decoder network; a preview of a small series has fewer.
     steps: Adam steps of the fit.
     prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: whichever predicts best), and the most
-        Adam steps that adapt it to the series.
+        Adam steps that adapt it to a large series; one below 2^24 voxels gets up to twice as many, a very small one fewer.
     """
 
     name: str = "lossless"
@@ -35,7 +35,7 @@ class Profile:
     hidden: int = 12
     steps: int = 600
     prior: int = 0
-    adapt_steps: int = 600
+    adapt_steps: int = 1000
 
     def __post_init__(self) -> None:
         if (self.kind == "near-lossless") != (self.max_error > 0) or self.max_error < 0:

@@ -7,6 +7,7 @@ table's reach, an escape followed by q itself. Symbols that the bounds exclude g
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,6 +203,15 @@ def best_tables(parts: Sequence[tuple[Ints, Ints, Ints]], contexts: int) -> tupl
     return level, shape
 
 
+def code_lengths(q: Ints, level: int, shape: int) -> NDArray[np.float64]:
+    """Bits of each integer under one table of offset 0, without regard to bounds"""
+    table_level, shift = (int(found[0]) for found in logistic.split(np.array([level])))
+    costs = _costs()[table_level, shape].reshape(logistic.OFFSETS, logistic.SYMBOLS)[8 >> shift]
+    found: NDArray[np.float64] = costs[np.clip(q >> shift, -logistic.CENTRE, logistic.CENTRE) + logistic.CENTRE] + shift
+    return found
+
+
+@cache
 def _costs() -> NDArray[np.float64]:
     """(LEVELS, SHAPES, OFFSETS · SYMBOLS) bits of each symbol under each table; symbols out of reach cost an escape."""
     frequency = np.diff(logistic.cumulative(), axis=1).reshape(logistic.LEVELS, logistic.SHAPES, logistic.OFFSETS, logistic.SYMBOLS)

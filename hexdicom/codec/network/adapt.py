@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec.network import field, sampling, weights
+from hexdicom.codec.network import field, rounding, sampling, weights
 from hexdicom.codec.network.field import FieldPlanes
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
 from hexdicom.codec.network.parameters import Adapted, parts
@@ -18,17 +18,17 @@ from hexdicom.errors import BitstreamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from hexdicom.codec.network.model import Examples
     from hexdicom.codec.network.prior import Prior
 
 _EXAMPLES, _HELD_OUT = 300_000, 60_000
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
 _BATCH = 4096
-_VOXELS_PER_STEP = 400
+_VOXELS_PER_STEP = 300
+_LARGE, _MOST_TIMES = 1 << 24, 2.0
 _RATE, _FIELD_RATE = 4e-3, 6e-2
-_COARSEST = 7  # octaves of the rounding step of a changed weight
+_EVERY = 3  # of the held-out examples, one in so many says how sensitive the loss is to each weight
+_CURVATURE_WEIGHTS = (1.0, 2.0, 4.0)  # weights err together, which a diagonal does not know: measured, not trusted
 
 
 def unchanged(prior: Prior) -> Adapted:
@@ -48,10 +48,13 @@ def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> 
 
 
 def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, progress: Callable[[float], None]) -> Adapted:
-    """steps: Adam steps at most; a small series takes fewer. Where nothing pays, the prior is kept as it is."""
+    """steps: Adam steps of a large series. A smaller one has time for more, a very small one learns by heart and takes fewer.
+
+    Where nothing pays, the prior is kept as it is.
+    """
     times, slices, height, width = shape = series.shape
     voxels = times * slices * height * width
-    steps = min(steps, voxels // _VOXELS_PER_STEP)
+    steps = min(round(steps * min(_MOST_TIMES, max(1.0, math.sqrt(_LARGE / voxels)))), voxels // _VOXELS_PER_STEP)
     if steps == 0:
         return unchanged(prior)
     held_out = sampling.sample(series, min(_HELD_OUT, voxels), max_error, np.random.default_rng(0))
@@ -68,37 +71,29 @@ def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, pro
     integers = planes.integers()
     planes.load(integers)
     context = parts(prior.network.sizes)
+    curvature = rounding.sensitivity(network, planes, held_out.part(slice(0, None, _EVERY))) * voxels / units**2
 
-    def rounded(octaves: NDArray[np.int64]) -> tuple[float, Adapted | None]:
+    def rounded(weight: float) -> tuple[float, Adapted | None]:
         """A change costs its bytes once, what it saves counts for every voxel. -> (bits, what costs them)"""
-        change = np.rint(moved / (1 << octaves[context])).astype(np.int64)
+        change, octaves = rounding.rounded(moved, weight * curvature, context)
         try:
             candidate = weights.from_flat(start.astype(np.int64) + (change << octaves[context]), prior.hidden)
         except BitstreamError:  # rounding made a sum too large
             return math.inf, None
         load(network, candidate.flat() / units)
-        bits = _bits(network, planes, held_out) * voxels + change_bits(change, context)
+        bits = _bits(network, planes, held_out) * voxels + rounding.change_bits(change, context)
         return bits, Adapted(candidate, change, octaves, integers)
 
-    every = [rounded(np.full(2 * weights.LAYERS, octaves)) for octaves in range(_COARSEST + 1)]
-    best = min(every, key=lambda one: one[0])
-    for part in range(2 * weights.LAYERS):  # then each part by itself, as long as coarser is better
-        while best[1] is not None and best[1].steps[part] < _COARSEST:
-            octaves = best[1].steps.copy()
-            octaves[part] += 1
-            coarser = rounded(octaves)
-            if coarser[0] >= best[0]:
-                break
-            best = coarser
-    bits, adapted = best
+    bits, adapted = min((rounded(weight) for weight in _CURVATURE_WEIGHTS), key=lambda one: one[0])
     return adapted if adapted is not None and bits + 8 * len(integers.to_bytes()) < as_it_is else unchanged(prior)
 
 
 def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_error: int, steps: int) -> Iterator[Examples]:
-    """A sample for every _RENEW steps, each with its own seed"""
+    """A sample for every _RENEW steps, each with its own seed, shuffled: a batch is then a slice, not a gather"""
 
     def draw(seed: int) -> Examples:
-        return sampling.sample(series, count, max_error, np.random.default_rng(seed))
+        some = sampling.sample(series, count, max_error, np.random.default_rng(seed))
+        return some.part(torch.randperm(len(some), generator=torch.Generator().manual_seed(seed)))
 
     following = pool.submit(draw, 1)
     for seed in range(2, -(-steps // _RENEW) + 1):
@@ -117,17 +112,16 @@ def _fit(
     voxels: int,
     progress: Callable[[float], None],
 ) -> None:
-    generator = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.Adam(
-        [{"params": list(network.parameters()), "at": _RATE}, {"params": list(planes.parameters()), "at": _FIELD_RATE}], lr=_RATE
-    )
+    groups = [{"params": list(network.parameters()), "at": _RATE}, {"params": list(planes.parameters()), "at": _FIELD_RATE}]
+    optimiser = torch.optim.Adam(groups, lr=_RATE, fused=True)
     train = next(samples)
     for step in range(steps):
         if step and step % _RENEW == 0:
             train = next(samples)
         for group in optimiser.param_groups:
             group["lr"] = group["at"] * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
-        part = train.part(torch.randint(0, len(train), (_BATCH,), generator=generator))
+        begin = step % _RENEW % max(1, len(train) // _BATCH) * _BATCH
+        part = train.part(slice(begin, begin + _BATCH))
         loss = network.bits(part, planes(part.place)).mean()
         # bits of the changes under a Laplace distribution, per voxel: a small series moves the prior less
         change = torch.nn.utils.parameters_to_vector(network.parameters()) - start
@@ -140,15 +134,6 @@ def _fit(
         if step % 10 == 0 or step == steps - 1:
             network.project()
             progress(step / steps)
-
-
-def change_bits(change: NDArray[np.int64], context: NDArray[np.int64]) -> float:
-    """About what the changes cost in the layer: the entropy of each part"""
-    total = 0.0
-    for part in np.split(change, np.flatnonzero(np.diff(context)) + 1):
-        counts = np.unique(part, return_counts=True)[1]
-        total -= float((counts * np.log2(counts / len(part))).sum())
-    return total
 
 
 def _bits(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from hexdicom.codec.network import weights
 from hexdicom.codec.network.neighbours import COMPONENTS, FIELD_CHANNELS, INPUTS, NEIGHBOURS
@@ -40,7 +41,7 @@ class CausalNetwork(nn.Module):
         """(n, INPUTS) in units of 1.0 -> (n, OUTPUTS)"""
         x = inputs
         for layer in self.layers[:-1]:
-            x = layer(x).clamp(0, _TOP)  # (n, h)
+            x = functional.hardtanh(layer(x), 0.0, _TOP)  # (n, h)
         outputs: torch.Tensor = self.layers[-1](x)
         return outputs
 

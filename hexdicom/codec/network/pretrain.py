@@ -46,7 +46,7 @@ def train(
     if start is not None:
         load(network, start)
         rate = _RATE / 2
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
     pool: list[Examples] = []
     started, smoothed = time.perf_counter(), 0.0
     for step in range(steps):
