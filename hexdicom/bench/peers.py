@@ -69,6 +69,20 @@ def own(profile: Profile, device: str) -> Peer:
     return Peer(name, f"profile {profile.name}", OURS, {"profile": asdict(profile), "device": device}, profile.max_error)
 
 
+def ablation(profile: Profile, device: str) -> tuple[Peer, ...]:
+    """An exact profile with and without what makes it small. The first is the one that the others are compared with."""
+    parts: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("prior alone", "the shipped network as it is", {"adapt_steps": 0}),
+        ("six planes", "six planes drive the shipped network", {"learns": "planes"}),
+        ("network", "the network adapted to the series", {"learns": "network"}),
+        ("network and six planes", "both fitted together", {"learns": "all"}),
+    )
+    settings = asdict(profile)
+    return tuple(
+        Peer(name, how, OURS, {"profile": settings | change, "device": device}, profile.max_error) for name, how, change in parts
+    )
+
+
 def chosen(peers: Iterable[Peer], names: Sequence[str]) -> tuple[Peer, ...]:
     """Those of the names, or all without names: `hexdicom` are all of ours, `JPEG-LS` is also `JPEG-LS ±2`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from hexdicom.errors import ProfileError
 
 Kind = Literal["lossless", "near-lossless", "lossy"]
+Learns = Literal["all", "network", "planes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Profile:
     steps: Adam steps of the fit.
     prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: whichever predicts best), and the most
         Adam steps that adapt it to a large series; one below 2^24 voxels gets up to twice as many, a very small one fewer.
+    learns: exact kinds only: what adapts, the network, the six planes that drive it, or all of it. For ablations.
     """
 
     name: str = "lossless"
@@ -36,6 +38,7 @@ class Profile:
     steps: int = 600
     prior: int = 0
     adapt_steps: int = 1000
+    learns: Learns = "all"
 
     def __post_init__(self) -> None:
         if (self.kind == "near-lossless") != (self.max_error > 0) or self.max_error < 0:
@@ -47,5 +50,9 @@ class Profile:
             raise ProfileError(f"A compression ratio of {self.ratio} is not possible.", hint="Give 1 or more.")
         if self.psnr is not None and (self.kind != "lossy" or not 0 < self.psnr < 200):
             raise ProfileError(f"psnr {self.psnr} does not fit profile {self.name!r}.", hint="Only lossy profiles take it.")
+        if self.learns not in get_args(Learns):
+            raise ProfileError(
+                f"Profile {self.name!r} cannot learn {self.learns!r}.", hint=f"Known: {', '.join(get_args(Learns))}."
+            )
         if not (1 <= self.channels <= 64 and 1 <= self.hidden <= 64 and 1 <= self.steps <= 1_000_000):
             raise ProfileError(f"Profile {self.name!r} asks for a model outside 1..64 channels, 1..64 hidden units.")

@@ -34,7 +34,7 @@ def encode(
 
     values: (T, Z, Y, X). max_error: 0 for exact, else the bound on every |error|.
     """
-    return network.encode(values, max_error, profile.prior, profile.adapt_steps, device, progress)
+    return network.encode(values, max_error, profile.prior, profile.adapt_steps, profile.learns, device, progress)
 
 
 def parse(layer: bytes, shape: Shape) -> Stream:

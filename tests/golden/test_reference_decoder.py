@@ -117,7 +117,7 @@ def test_reads_a_changed_prior_a_field_and_any_references(monkeypatch: pytest.Mo
     earlier = np.array([rng.integers(-1, t, 3) if t else [-1] * 3 for t in range(5)], np.int64)
     monkeypatch.setattr(adapt, "adapt", adapted)
     monkeypatch.setattr(references, "choose", lambda _: earlier)
-    data, decoded = layer.encode(values, steps, 1, 10, torch.device("cpu"), lambda step, fraction: None)
+    data, decoded = layer.encode(values, steps, 1, 10, "all", torch.device("cpu"), lambda step, fraction: None)
     assert np.abs(decoded - values).max() <= steps
     assert reference_decoder.refine(data, [], (5, 2, 9, 13), steps) == decoded.reshape(-1).tolist()
 
@@ -125,13 +125,13 @@ def test_reads_a_changed_prior_a_field_and_any_references(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (9, 1, 1, 20), (4, 3, 7, 1), (1, 2, 9, 8)])
 def test_reads_slices_with_axes_of_one_sample(shape: tuple[int, int, int, int]) -> None:
     values = series(shape, "uint16", 20000, 18000, 20).astype(np.int32)
-    data, _ = layer.encode(values, 0, 1, 0, torch.device("cpu"), lambda step, fraction: None)
+    data, _ = layer.encode(values, 0, 1, 0, "all", torch.device("cpu"), lambda step, fraction: None)
     assert reference_decoder.refine(data, [], shape, 0) == values.reshape(-1).tolist()
 
 
 def test_reads_several_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     values = series((1, 1, 130, 256), "int16", 0, 900, 20).astype(np.int32)
-    data, _ = layer.encode(values, 0, 1, 0, torch.device("cpu"), lambda step, fraction: None)
+    data, _ = layer.encode(values, 0, 1, 0, "all", torch.device("cpu"), lambda step, fraction: None)
     seen: set[int] = set()
     advance = reference_decoder.Stream.advance
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hexdicom.codec.network.model import Examples
     from hexdicom.codec.network.prior import Prior
+    from hexdicom.codec.profile import Learns
 
 _EXAMPLES, _HELD_OUT = 300_000, 60_000
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
@@ -47,8 +48,11 @@ def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> 
     return priors[0] if len(priors) == 1 else min(priors, key=cost)
 
 
-def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, progress: Callable[[float], None]) -> Adapted:
+def adapt(
+    series: sampling.Series, prior: Prior, max_error: int, steps: int, learns: Learns, progress: Callable[[float], None]
+) -> Adapted:
     """steps: Adam steps of a large series. A smaller one has time for more, a very small one learns by heart and takes fewer.
+    learns: what is fitted; `all` is best, the others show what each part is worth.
 
     Where nothing pays, the prior is kept as it is.
     """
@@ -63,14 +67,17 @@ def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, pro
     network = CausalNetwork(prior.hidden)
     load(network, start / units)
     as_it_is = _bits(network, None, held_out) * voxels
-    planes = FieldPlanes(shape, field.nodes_for(shape), 0)
+    planes = None if learns == "network" else FieldPlanes(shape, field.nodes_for(shape), 0)
+    network.requires_grad_(learns != "planes")
     with ThreadPoolExecutor(1) as pool:  # the next sample is drawn while the network learns from this one
         samples = _samples(pool, series, min(_EXAMPLES, 2 * voxels), max_error, steps)
         _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
     moved = torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy() * units - start
-    integers = planes.integers()
-    planes.load(integers)
+    integers = None if planes is None else planes.integers()
+    if planes is not None and integers is not None:
+        planes.load(integers)
     context = parts(prior.network.sizes)
+    network.requires_grad_(True)
     curvature = rounding.sensitivity(network, planes, held_out.part(slice(0, None, _EVERY))) * voxels / units**2
 
     def rounded(weight: float) -> tuple[float, Adapted | None]:
@@ -85,7 +92,9 @@ def adapt(series: sampling.Series, prior: Prior, max_error: int, steps: int, pro
         return bits, Adapted(candidate, change, octaves, integers)
 
     bits, adapted = min((rounded(weight) for weight in _CURVATURE_WEIGHTS), key=lambda one: one[0])
-    return adapted if adapted is not None and bits + 8 * len(integers.to_bytes()) < as_it_is else unchanged(prior)
+    if integers is not None:
+        bits += 8 * len(integers.to_bytes())
+    return adapted if adapted is not None and bits < as_it_is else unchanged(prior)
 
 
 def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_error: int, steps: int) -> Iterator[Examples]:
@@ -105,14 +114,16 @@ def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_
 
 def _fit(
     network: CausalNetwork,
-    planes: FieldPlanes,
+    planes: FieldPlanes | None,
     start: torch.Tensor,
     samples: Iterator[Examples],
     steps: int,
     voxels: int,
     progress: Callable[[float], None],
 ) -> None:
-    groups = [{"params": list(network.parameters()), "at": _RATE}, {"params": list(planes.parameters()), "at": _FIELD_RATE}]
+    groups = [{"params": list(network.parameters()), "at": _RATE}]
+    if planes is not None:
+        groups.append({"params": list(planes.parameters()), "at": _FIELD_RATE})
     optimiser = torch.optim.Adam(groups, lr=_RATE, fused=True)
     train = next(samples)
     for step in range(steps):
@@ -122,7 +133,7 @@ def _fit(
             group["lr"] = group["at"] * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
         begin = step % _RENEW % max(1, len(train) // _BATCH) * _BATCH
         part = train.part(slice(begin, begin + _BATCH))
-        loss = network.bits(part, planes(part.place)).mean()
+        loss = network.bits(part, _field(planes, part)).mean()
         # bits of the changes under a Laplace distribution, per voxel: a small series moves the prior less
         change = torch.nn.utils.parameters_to_vector(network.parameters()) - start
         spread = change.detach().abs().mean() + 1e-3
@@ -142,5 +153,9 @@ def _bits(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples
     with torch.no_grad():
         for begin in range(0, len(examples), 1 << 14):
             part = examples.part(slice(begin, begin + (1 << 14)))
-            total += float(network.bits(part, no_field(len(part)) if planes is None else planes(part.place)).sum())
+            total += float(network.bits(part, _field(planes, part)).sum())
     return total / len(examples)
+
+
+def _field(planes: FieldPlanes | None, examples: Examples) -> torch.Tensor:
+    return no_field(len(examples)) if planes is None else planes(examples.place)

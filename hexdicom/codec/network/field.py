@@ -5,6 +5,7 @@ Small planes, fitted with the network on the bits that they save; in the bitstre
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Slice = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 _LIMIT = 4 * STEP  # plane values lie in -4..4
-_ONE = 256  # what 1.0 is once interpolated
+_VOXELS_PER_PARAMETER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +105,23 @@ class FieldPlanes(torch.nn.Module):
 
 
 def nodes_for(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """Few nodes: one for 16 voxels of a large frame, for 8 of a small one, for 2 slices (all of up to 8), for 4 times."""
+    """Few nodes: one for 16 voxels of a large frame, for 8 of a small one, for 2 slices (all of up to 8), for 4 times.
+
+    Fewer still in the frame where the planes would have more than one parameter for _VOXELS_PER_PARAMETER voxels.
+    """
     times, slices, height, width = shape
-    in_plane = 16 if min(height, width) >= 128 else 8
-    return (
-        min(times, max(2, times // 4)),
-        slices if slices <= 8 else slices // 2,
-        min(height, max(2, -(-height // in_plane))),
-        min(width, max(2, -(-width // in_plane))),
-    )
+    spacing = 16.0 if min(height, width) >= 128 else 8.0
+    while True:
+        nodes = (
+            min(times, max(2, times // 4)),
+            slices if slices <= 8 else slices // 2,
+            min(height, max(2, math.ceil(height / spacing))),
+            min(width, max(2, math.ceil(width / spacing))),
+        )
+        parameters = FIELD_CHANNELS * sum(nodes[a] * nodes[b] for a in range(4) for b in range(a))
+        if parameters * _VOXELS_PER_PARAMETER <= math.prod(shape) or max(nodes[2:]) <= 2:
+            return nodes
+        spacing *= 1.25
 
 
 def _rounded(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

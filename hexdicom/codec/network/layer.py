@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.interface import Progress
     from hexdicom.codec.network import weights
     from hexdicom.codec.network.field import Slice
+    from hexdicom.codec.profile import Learns
 
 IDENTIFIER = 2
 _VOXELS_PER_BYTE = 1 << 16
@@ -32,7 +33,13 @@ Shape = tuple[int, int, int, int]
 
 
 def encode(
-    values: NDArray[np.int32], max_error: int, prior_number: int, steps: int, device: torch.device, progress: Progress
+    values: NDArray[np.int32],
+    max_error: int,
+    prior_number: int,
+    steps: int,
+    learns: Learns,
+    device: torch.device,
+    progress: Progress,
 ) -> tuple[bytes, NDArray[np.int32]]:
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
@@ -55,7 +62,7 @@ def encode(
         # what is decoded within a bound is smoother than the series: the network learns from what it will see
         _, _, seen = code(series, adapt.unchanged(chosen), chosen.number, "first pass")
         series = sampling.describe(values, seen, order, np.random.default_rng(0))
-    adapted = adapt.adapt(series, chosen, max_error, steps, partial(progress, "adapt"))
+    adapted = adapt.adapt(series, chosen, max_error, steps, learns, partial(progress, "adapt"))
     parameters, pieces, decoded = code(series, adapted, chosen.number, "voxels")
     lengths = np.array([len(piece) for piece in pieces], "<u4").tobytes()
     block = parameters.to_bytes()

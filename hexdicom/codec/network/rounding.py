@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hexdicom.codec import symbols
+from hexdicom.codec.network.model import no_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ _ROUNDS = 3  # tables and choices depend on each other
 COARSEST = 9  # octaves of a rounding step
 
 
-def sensitivity(network: CausalNetwork, planes: FieldPlanes, examples: Examples) -> NDArray[np.float64]:
+def sensitivity(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> NDArray[np.float64]:
     """(count,) bits that a voxel costs more, for a weight that is off by d units of 1.0, over d²; in the order of `Network.flat`"""
     squares = [torch.zeros_like(parameter) for parameter in network.parameters()]
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []  # inputs and outputs of each layer
@@ -37,7 +38,8 @@ def sensitivity(network: CausalNetwork, planes: FieldPlanes, examples: Examples)
     hooks = [layer.register_forward_hook(keep) for layer in network.layers]
     for begin in range(0, len(examples), _BATCH):
         part = examples.part(slice(begin, begin + _BATCH))
-        network.bits(part, planes(part.place).detach()).sum().backward()  # type: ignore[no-untyped-call]
+        field = no_field(len(part)) if planes is None else planes(part.place).detach()
+        network.bits(part, field).sum().backward()  # type: ignore[no-untyped-call]
         for number, (given, made) in enumerate(seen):
             assert made.grad is not None
             square = made.grad.square()  # (n, out)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hexdicom.bench.result import Run
 
 
+SUITES = ("lossless", "ablation")
+
+
 @click.group()
 def bench() -> None:
     """Measure on this machine."""
@@ -27,7 +30,7 @@ def bench() -> None:
 
 @bench.command("run")
 @click.argument("sources", metavar="SRC...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--suite", type=click.Choice(["lossless"]), default="lossless", show_default=True, help="What to compare.")
+@click.option("--suite", type=click.Choice(SUITES), default="lossless", show_default=True, help="What to compare.")
 @click.option("-o", "--output", metavar="RESULT.json", type=click.Path(path_type=Path), help="Where to write the result.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this codec, or `hexdicom` for all of ours. Repeatable.")
 @click.option(
@@ -44,14 +47,15 @@ def run_(
     sources: tuple[Path, ...], suite: str, output: Path | None, only: tuple[str, ...], profiles: tuple[str, ...],
     against: tuple[str, ...], rounds: int, max_error: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Lossless size, time and memory of our codec and of others, on the same values.
+    """Lossless size, time and memory of our codec and of others, on the same values; or, as an ablation, of our codec without
+    what makes it small.
 
     SRC are DICOM files and folders, or arrays: .nii, .npy, and .npz with `stored_values`, axes (time, slice, row, column).
     The others: JPEG-LS, JPEG 2000, HTJ2K and JPEG XL frame by frame; x265, FFV1 and tomoz along t. `pip install
     'hexdicom[bench]'` brings them; who is missing is named. Encoding and decoding run in processes of their own; every
     result is compared value by value. A codec that fails is recorded and the run goes on; the exit code is then 4.
     """
-    peers, compared = _peers(only, against, profiles, max_error, device)
+    peers, compared = _peers(suite, only, against, profiles, max_error, device)
     from hexdicom.bench import machine
     from hexdicom.bench.result import Codec, Failure, Measurement, Run, Series
     from hexdicom.bench.runner import measure
@@ -155,7 +159,7 @@ def receive(instances: int, rounds: int, as_json: bool) -> None:
 
 
 def _peers(
-    only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, device: str
+    suite: str, only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, device: str
 ) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
     """Who is measured, ours first, and against whom. Raises UsageError, and what load_profile raises."""
     from dataclasses import replace
@@ -168,7 +172,14 @@ def _peers(
     for profile in ours:
         if profile.kind != "lossless":
             raise click.UsageError(f"Profile {profile.name} is {profile.kind}; the suite is lossless.")
-    everyone = [*(peers.own(profile, device) for profile in ours), *peers.LOSSLESS]
+    if suite == "ablation":
+        ours = ours if profiles else [load_profile("lossless")]
+        if len(ours) != 1 or max_error:
+            raise click.UsageError("An ablation takes one lossless profile.")
+        everyone = list(peers.ablation(ours[0], device))
+        against = against or (everyone[0].name,)
+    else:
+        everyone = [*(peers.own(profile, device) for profile in ours), *peers.LOSSLESS]
     if max_error:
         near = [replace(profile, max_error=max_error) for profile in shipped if profile.kind == "near-lossless"]
         everyone += [*(peers.own(profile, device) for profile in near), peers.near(max_error)]
