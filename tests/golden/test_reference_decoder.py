@@ -16,7 +16,8 @@ from hexdicom.codec.network.neighbours import FIELD_CHANNELS
 from hexdicom.codec.network.parameters import Adapted, parts
 from hexdicom.codec.planes import PLANES, Size
 from hexdicom.volume import CineVolume
-from tests.golden import reference_decoder
+from tests.golden.reference import decoder
+from tests.golden.reference.stream import Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +71,7 @@ CASES = {  # what it is for: (values, profile, layers)
 def compare(bitstream: bytes) -> None:
     """Both decoders give the same."""
     expected = codec.decode(bitstream, device="cpu").values
-    shape, dtype, values = reference_decoder.decode(bitstream)
+    shape, dtype, values = decoder.decode(bitstream)
     assert (shape, dtype) == (expected.shape, expected.dtype.name)
     assert values == expected.reshape(-1).tolist()
 
@@ -79,13 +80,13 @@ def compare(bitstream: bytes) -> None:
 def widths(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """The lengths of raw bits that the reference decoder takes."""
     seen: set[int] = set()
-    take = reference_decoder.Stream.bits
+    take = Stream.bits
 
-    def bits(stream: reference_decoder.Stream, count: int) -> int:
+    def bits(stream: Stream, count: int) -> int:
         seen.add(count)
         return take(stream, count)
 
-    monkeypatch.setattr(reference_decoder.Stream, "bits", bits)
+    monkeypatch.setattr(Stream, "bits", bits)
     return seen
 
 
@@ -119,28 +120,28 @@ def test_reads_a_changed_prior_a_field_and_any_references(monkeypatch: pytest.Mo
     monkeypatch.setattr(references, "choose", lambda _: earlier)
     data, decoded = layer.encode(values, steps, 1, 10, "all", torch.device("cpu"), lambda step, fraction: None)
     assert np.abs(decoded - values).max() <= steps
-    assert reference_decoder.refine(data, [], (5, 2, 9, 13), steps) == decoded.reshape(-1).tolist()
+    assert decoder.refine(data, [], (5, 2, 9, 13), steps) == decoded.reshape(-1).tolist()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (9, 1, 1, 20), (4, 3, 7, 1), (1, 2, 9, 8)])
 def test_reads_slices_with_axes_of_one_sample(shape: tuple[int, int, int, int]) -> None:
     values = series(shape, "uint16", 20000, 18000, 20).astype(np.int32)
     data, _ = layer.encode(values, 0, 1, 0, "all", torch.device("cpu"), lambda step, fraction: None)
-    assert reference_decoder.refine(data, [], shape, 0) == values.reshape(-1).tolist()
+    assert decoder.refine(data, [], shape, 0) == values.reshape(-1).tolist()
 
 
 def test_reads_several_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     values = series((1, 1, 130, 256), "int16", 0, 900, 20).astype(np.int32)
     data, _ = layer.encode(values, 0, 1, 0, "all", torch.device("cpu"), lambda step, fraction: None)
     seen: set[int] = set()
-    advance = reference_decoder.Stream.advance
+    advance = Stream.advance
 
-    def watched(stream: reference_decoder.Stream, place: int, start: int, end: int) -> None:
+    def watched(stream: Stream, place: int, start: int, end: int) -> None:
         seen.add(stream.lanes)
         advance(stream, place, start, end)
 
-    monkeypatch.setattr(reference_decoder.Stream, "advance", watched)
-    assert reference_decoder.refine(data, [], (1, 1, 130, 256), 0) == values.reshape(-1).tolist()
+    monkeypatch.setattr(Stream, "advance", watched)
+    assert decoder.refine(data, [], (1, 1, 130, 256), 0) == values.reshape(-1).tolist()
     assert 2 in seen
 
 
@@ -154,11 +155,12 @@ def test_refuses_a_changed_byte(place: int) -> None:
     changed = bytearray(codec.encode(CineVolume(SMALL), profile(), device="cpu").bitstream)
     changed[place] ^= 0x55
     with pytest.raises(ValueError, match=r"."):
-        reference_decoder.decode(bytes(changed))
+        decoder.decode(bytes(changed))
 
 
 def test_shares_nothing_with_hexdicom() -> None:
-    source = Path(reference_decoder.__file__).read_text(encoding="utf-8")
-    imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
+    sources = [file.read_text(encoding="utf-8") for file in Path(decoder.__file__).parent.glob("*.py")]
+    lines = [line for source in sources for line in source.splitlines() if line.startswith(("import ", "from "))]
+    imported = {line.split()[1].split(".")[0] for line in lines if not line.startswith("from tests.golden.reference")}
     standard = {"__future__", "bisect", "decimal", "functools", "itertools", "math", "pathlib", "struct", "zlib"}
     assert imported == standard | {"numpy", "zstandard"}
