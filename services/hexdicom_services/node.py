@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from hexdicom import durable
 from hexdicom.errors import ConfigError, HexdicomError, NotFound, StoreError
 from hexdicom_services import intake, logs
+from hexdicom_services.audit import occasions
+from hexdicom_services.audit.shipper import Shipper
+from hexdicom_services.audit.trail import Trail
 from hexdicom_services.catalog import ledger
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
@@ -57,9 +60,23 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
         catalog = open_catalog(settings.catalog)
         try:
             recover(settings, catalog)
-            _Node(settings, catalog).run(stop)
+            trail, shipper = Trail.of(settings, catalog), Shipper(settings, catalog)
+            trail.leave(occasions.started(trail.node, time.time()))
+            shipper.start()
+            try:
+                _Node(settings, catalog).run(stop)
+            finally:
+                _leave_stopped(trail)
+                shipper.close()
         finally:
             catalog.close()
+
+
+def _leave_stopped(trail: Trail) -> None:
+    try:
+        trail.leave(occasions.stopped(trail.node, time.time()))
+    except StoreError:
+        log.exception("the end of the node could not be left in the audit trail", extra={"event": "loop.error"})
 
 
 def drain(settings: Settings, *, poll: Callable[[NodeStatus], None] | None = None) -> None:
