@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
@@ -54,7 +55,7 @@ class Admission:
         self._check_called = not self._local if check is None else check
         self._most, self._most_of_address = receiver.max_associations, receiver.max_associations_per_address
         self._told = told
-        self._admitted: dict[Association, str] = {}
+        self._admitted: weakref.WeakKeyDictionary[Association, str] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def on_requested(self, event: Event) -> None:
@@ -90,10 +91,10 @@ class Admission:
 
     def _count(self, association: Association, address: str) -> Refusal | None:
         with self._lock:
-            self._admitted = {known: where for known, where in self._admitted.items() if known.is_alive()}
-            if len(self._admitted) >= self._most:
+            there = [where for known, where in self._admitted.items() if known.is_alive()]
+            if len(there) >= self._most:
                 return TOO_MANY
-            if list(self._admitted.values()).count(address) >= self._most_of_address:
+            if there.count(address) >= self._most_of_address:
                 return TOO_MANY_OF_ADDRESS
             self._admitted[association] = address
             return None

@@ -42,7 +42,6 @@ _QUERIES = (C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
 class _Tally:
     """What one association has brought or taken so far. Keys are study and patient."""
 
-    current: tuple[str, str] = ("", "")
     came: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     asked: tuple[str, str] = ("", "")  # SOP class and instance of the C-STORE that was sent last
@@ -56,6 +55,7 @@ class Auditor:
         self._trail, self._clock = trail, clock
         self._tallies: dict[Association, _Tally] = {}
         self._lock = threading.Lock()
+        self._here = threading.local()  # the study of the instance that this thread is receiving
 
     @property
     def handlers(self) -> list[tuple[Any, Callable[[Event], None]]]:
@@ -67,23 +67,21 @@ class Auditor:
         """An instance has come and is not yet acknowledged. Raises StoreError."""
         tally = self._tally(association)
         key = (identity.study_instance_uid, decoded(identity))
-        tally.current = key
+        self._here.key = key
         if key in tally.came:
             return
         if len(tally.came) >= _MOST_STUDIES:
             self._finish(association)
             tally = self._tally(association)
-            tally.current = key
         tally.came[key] = Counter()
-        tally.outcomes[key] = set()
         source = _peer(association)
         self._trail.leave(occasions.transfer_begun(source, self._trail.node, Study(*key, {}), self._clock()))
 
     def received(self, association: Association, sop_class_uid: str, outcome: Outcome) -> None:
-        """That instance is kept."""
-        tally = self._tally(association)
-        tally.came[tally.current][sop_class_uid] += 1
-        tally.outcomes[tally.current].add(outcome)
+        """The instance that this thread spoke of last is kept."""
+        tally, key = self._tally(association), self._here.key
+        tally.came.setdefault(key, Counter())[sop_class_uid] += 1  # the connection may have ended just now
+        tally.outcomes.setdefault(key, set()).add(outcome)
 
     def refused(self, ae_title: str, address: str, why: str) -> None:
         """A caller was turned away."""
@@ -117,6 +115,11 @@ class Auditor:
         self._finish(event.assoc)
 
     def _tally(self, association: Association) -> _Tally:
+        known = self._tallies.get(association)
+        if known is not None:
+            return known
+        for ended in [one for one in list(self._tallies) if not one.is_alive()]:
+            self._finish(ended)  # its end was not told
         with self._lock:
             return self._tallies.setdefault(association, _Tally())
 
@@ -128,10 +131,10 @@ class Auditor:
         now, node, peer = self._clock(), self._trail.node, _peer(association)
         messages = []
         for key, counts in tally.came.items():
-            outcomes = tally.outcomes[key]
+            outcomes = tally.outcomes.get(key, set())
             action: Literal["C", "R", "U"] = "U" if "version" in outcomes else "C" if "new" in outcomes else "R"
-            study = Study(*key, counts)
-            messages.append(occasions.transferred(peer, node, study, now, action=action, requestor=peer))
+            ended: dict[str, Any] = {} if counts else {"outcome": 4, "description": "no instance was kept"}
+            messages.append(occasions.transferred(peer, node, Study(*key, counts), now, action=action, requestor=peer, **ended))
         for study in self._studies_of(tally.sent):
             requestor = node if association.is_requestor else peer
             messages.append(occasions.transferred(node, peer, study, now, action="R", requestor=requestor))

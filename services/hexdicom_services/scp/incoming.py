@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.pdu import A_ABORT_RQ
 
 from hexdicom_services.part10 import file_head
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pynetdicom.association import Association
+    from pynetdicom.events import Event
     from pynetdicom.pdu_primitives import P_DATA
 
 log = logging.getLogger(__name__)
@@ -185,8 +187,7 @@ def install(association: Association, limits: Limits) -> None:
             extra = {"event": "connection.closed", "peer": address}
             log.warning("a connection of %s was closed: %s", address, _why(error), extra=extra)
             log.debug("the message that could not be read", exc_info=True)
-            abandon(association)
-            association.dul.event_queue.put("Evt19")  # invalid PDU: A-ABORT (PS3.8 table 9-10, AA-8)
+            _cut(association)
 
     setattr(dimse, "receive_primitive", receive)  # noqa: B010 - pynetdicom offers no place for it
 
@@ -201,9 +202,19 @@ def _prepare(association: Association, limits: Limits) -> None:
         dimse.message.data_set = Incoming(association, dimse.message, limits)
 
 
-def abandon(association: Association) -> None:
+def _cut(association: Association) -> None:
+    """A-ABORT, and the end. By the book the peer may go on to send until a timer ends (PS3.8 table 9-10, Sta13)."""
+    transport = association.dul.socket
+    if transport is not None:
+        abort = A_ABORT_RQ()
+        abort.source, abort.reason_diagnostic = 2, 0  # service provider, no reason given
+        transport.send(abort.encode())
+        transport.close()  # tells the state machine
+
+
+def on_closed(event: Event) -> None:
     """Gives back what a message that did not come to its end has taken."""
-    message = association.dimse.message
+    message = event.assoc.dimse.message
     if message is not None and isinstance(message.data_set, Incoming):
         message.data_set.discard()
 

@@ -30,7 +30,7 @@ from hexdicom_services.scp.admission import Admission, explain
 from hexdicom_services.scp.auditor import Auditor
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
-from hexdicom_services.scp.incoming import Limits
+from hexdicom_services.scp.incoming import Limits, on_closed
 from hexdicom_services.scp.query import on_find
 from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
 from hexdicom_services.scp.transport import configure_pynetdicom
@@ -86,6 +86,7 @@ class Receiver:
             (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
             (evt.EVT_C_GET, on_get, [self._catalog, store]),
             (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
+            (evt.EVT_CONN_CLOSE, on_closed),
             *self._auditor.handlers,
         ]
         try:
