@@ -49,6 +49,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
 
     state_dir/node.json says where it listens, from the moment it does until it ends.
     """
+    os.umask(0o077)  # what the node keeps names patients
     logs.configure(settings.logging)
     stop = stop or threading.Event()
     load_profile(settings.archive.profile)
@@ -177,6 +178,7 @@ def _lock(state: Path) -> Iterator[None]:
     """Only one node per state folder. Raises ConfigError where another one has it."""
     try:
         state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o700)
         handle: Any = (state / "node.lock").open("w")
     except OSError as error:
         raise StoreError(f"{state} cannot be used: {error.strerror}.", hint="Set state_dir in [node].") from error

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import python_encoding
 from pynetdicom import evt
 from pynetdicom.dimse_messages import C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, C_STORE_RQ, C_STORE_RSP
 
@@ -160,9 +160,11 @@ class Auditor:
 
 def decoded(identity: Identity) -> str:
     """The Patient ID as text (PS3.5 section 6.1.2)."""
+    # Not by pydicom's decoder: it warns, and quotes what a peer wrote.
+    name = identity.character_set.partition("\\")[0].strip()
     try:
-        return str(decode_bytes(identity.patient_id, convert_encodings(identity.character_set.split("\\")), {0x5C}))
-    except (LookupError, ValueError):
+        return identity.patient_id.decode(python_encoding.get(name, "ascii"), "replace")
+    except LookupError:
         return identity.patient_id.decode("ascii", "replace")
 
 
