@@ -25,7 +25,7 @@ from hexdicom_services.catalog import audit_rows
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.collector import Collector
 from hexdicom_services.elements import Identity
-from hexdicom_services.scp.auditor import decoded
+from hexdicom_services.scp.auditor import Auditor, decoded
 from hexdicom_services.settings import AuditSection, NodeSection, Settings, TlsSection
 
 from .conftest import MR, Authority, Pair, peer, receiving
@@ -152,6 +152,22 @@ def test_what_a_receiver_does_is_in_the_trail(tmp_path: Path, phantom_files: lis
     (asked,) = roots[4].iter("ParticipantObjectQuery")
     assert b"NOBODY" in base64.b64decode(asked.text or "")
     assert [one.attrib["UserID"] for one in roots[5].findall("ActiveParticipant")] == ["HEXDICOM", "STRANGER"]
+
+
+def test_a_stranger_who_tries_again_and_again_does_not_fill_the_disk(tmp_path: Path) -> None:
+    settings = Settings(node=NodeSection(state_dir=tmp_path))
+    catalog, now = open_catalog(settings.catalog), [NOW]
+    auditor = Auditor(Trail.of(settings, catalog), lambda: now[0])
+    for _ in range(500):
+        auditor.refused("STRANGER", "10.0.0.66", "not known")
+    auditor.refused("OTHER", "10.0.0.67", "not known")
+    now[0] += 61
+    auditor.refused("STRANGER", "10.0.0.66", "not known")
+    auditor.close()
+    catalog.close()
+    roots = [check_structure(row.message) for row in rows(settings)]
+    said = [root.findtext("EventIdentification/EventOutcomeDescription") for root in roots]
+    assert said == ["not known", "not known", "not known (499 times more since the last message)"]
 
 
 def rows(settings: Settings) -> list[audit_rows.Row]:

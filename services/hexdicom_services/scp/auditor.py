@@ -6,6 +6,8 @@ A transfer leaves a message before its first instance is acknowledged, and anoth
 from __future__ import annotations
 
 import logging
+import math
+import queue
 import threading
 import time
 from collections import Counter
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MOST_STUDIES = 64  # of one association in memory; then messages are left early
+_QUIET = 60.0  # seconds
 _QUERIES = (C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
 
 
@@ -48,6 +51,14 @@ class _Tally:
     sent: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Alerted:
+    """When an address was last told of, and how often it was turned away since."""
+
+    at: float = -math.inf
+    more: int = 0
+
+
 class Auditor:
     """Watches associations and leaves messages. Methods raise StoreError only where they say so."""
 
@@ -56,6 +67,10 @@ class Auditor:
         self._tallies: dict[Association, _Tally] = {}
         self._lock = threading.Lock()
         self._here = threading.local()  # the study of the instance that this thread is receiving
+        self._alerts: queue.SimpleQueue[AuditMessage | None] = queue.SimpleQueue()
+        self._alerted: dict[tuple[str, str], _Alerted] = {}
+        self._thread = threading.Thread(target=self._leave_alerts, name="auditor", daemon=True)
+        self._thread.start()
 
     @property
     def handlers(self) -> list[tuple[Any, Callable[[Event], None]]]:
@@ -84,11 +99,29 @@ class Auditor:
         tally.outcomes.setdefault(key, set()).add(outcome)
 
     def refused(self, ae_title: str, address: str, why: str) -> None:
-        """A caller was turned away."""
-        self._leave(occasions.refused(self._trail.node, Party(ae_title, address), why, self._clock()))
+        """A caller was turned away. Does not wait for the catalog: whoever lets callers in may call this.
+
+        The same of the same address is one message a minute, which says how often it was: else a stranger could fill the disk.
+        """
+        now = self._clock()
+        with self._lock:
+            self._alerted = {key: last for key, last in self._alerted.items() if now - last.at < 2 * _QUIET}
+            last = self._alerted.setdefault((address, why), _Alerted())
+            if now - last.at < _QUIET:
+                last.more += 1
+                return
+            text = f"{why} ({last.more} times more since the last message)" if last.more else why
+            last.at, last.more = now, 0
+        self._alerts.put(occasions.refused(self._trail.node, Party(ae_title, address), text, now))
+
+    def _leave_alerts(self) -> None:
+        while (message := self._alerts.get()) is not None:
+            self._leave(message)
 
     def close(self) -> None:
         """Leaves what is still to be said."""
+        self._alerts.put(None)
+        self._thread.join()
         for association in list(self._tallies):
             self._finish(association)
 
