@@ -55,7 +55,12 @@ class ReceiverSection(_Section):
 
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at once; more are refused.")
     max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address.")
-    max_pending: int = Field(32, ge=1, le=1000, description="Connections at once without an association; more are closed.")
+    max_pending: int = Field(
+        128,
+        ge=2,
+        le=1000,
+        description="Connections at once without an association, half of them from one address; more are closed.",
+    )
     calling_ae_titles: tuple[str, ...] = Field(
         (),
         description='Who may call, beside [peers]: AET, AET@ADDRESS, AET@NETWORK/BITS, *@ADDRESS, or "*" for everybody. '

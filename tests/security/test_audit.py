@@ -119,6 +119,14 @@ def test_a_message_about_images_names_study_patient_and_numbers() -> None:
     assert [one.attrib["UserIsRequestor"] for one in root.findall("ActiveParticipant")] == ["true", "false"]
 
 
+def test_a_very_long_query_is_kept_in_part() -> None:
+    root = check_structure(to_xml(occasions.queried(SCANNER, NODE, "1.2", "1.2.840.10008.1.2", bytes(1 << 22), NOW), "HEXDICOM"))
+    (asked,) = root.iter("ParticipantObjectQuery")
+    assert len(base64.b64decode(asked.text or "")) == 1 << 15
+    details = {one.attrib["type"]: base64.b64decode(one.attrib["value"]) for one in root.iter("ParticipantObjectDetail")}
+    assert details == {"TransferSyntax": b"1.2.840.10008.1.2", "Length": b"4194304"}
+
+
 def test_what_a_peer_writes_cannot_break_the_message() -> None:
     evil = Party('"><x/>\0\x1b', "10.0.0.7")
     study = Study("1.2<&>", "\x07<script>\ud800", {"1.2\x01": 1})

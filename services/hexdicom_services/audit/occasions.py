@@ -23,6 +23,7 @@ from hexdicom_services.audit.message import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_MOST_QUERY: Final = 1 << 15  # bytes of an identifier in a message
 _ACTIVITY: Final = Code("110100", "Application Activity")
 _BEGIN: Final = Code("110102", "Begin Transferring DICOM Instances")
 _ACCESSED: Final = Code("110103", "DICOM Instances Accessed")
@@ -77,8 +78,11 @@ def transferred(
 
 
 def queried(source: Party, node: Party, sop_class_uid: str, transfer_syntax_uid: str, identifier: bytes, at: float) -> AuditMessage:
-    """A peer has asked what there is, or for it (A.5.3.10). The identifier is kept as it came."""
-    subject = Subject(sop_class_uid, SOP_CLASS_UID, "2", "3", details=(("TransferSyntax", transfer_syntax_uid),), query=identifier)
+    """A peer has asked what there is, or for it (A.5.3.10). The identifier is kept as it came, a very long one in part."""
+    details = [("TransferSyntax", transfer_syntax_uid)]
+    if len(identifier) > _MOST_QUERY:
+        details.append(("Length", str(len(identifier))))
+    subject = Subject(sop_class_uid, SOP_CLASS_UID, "2", "3", tuple(details), query=identifier[:_MOST_QUERY])
     return AuditMessage(_QUERY, "E", at, _ends(source, node, source), (subject,))
 
 

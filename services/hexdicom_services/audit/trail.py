@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ class Trail:
     @classmethod
     def of(cls, settings: Settings, catalog: Catalog) -> Trail:
         """The trail of the node with these settings."""
-        return cls(catalog, Party(settings.node.ae_title, settings.node.host), settings.audit.site)
+        host = settings.node.host
+        address = socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+        return cls(catalog, Party(settings.node.ae_title, address), settings.audit.site)
 
     def leave(self, *messages: AuditMessage) -> None:
         """Keeps messages; they are durable when this returns. Raises StoreError."""

@@ -69,7 +69,7 @@ def init(
 @config_option
 @json_option
 def check(config: Path | None, as_json: bool) -> int:
-    """Prove a configuration: folders, disk, port, peers by C-ECHO, GPU."""
+    """Prove a configuration: folders, disk, port, callers, certificates, peers by C-ECHO, GPU."""
     settings = configuration.load(config)
     with messages().status("checking"):
         results = service.check(settings)

@@ -92,6 +92,7 @@ class Receiver:
         try:
             self._server = _listen(self._ae, settings, handlers, door)
         except BaseException:
+            self._auditor.close()
             self._desk.close()
             self._catalog.close()
             raise
