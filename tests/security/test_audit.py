@@ -27,6 +27,7 @@ from hexdicom_services.collector import Collector
 from hexdicom_services.elements import Identity
 from hexdicom_services.scp.auditor import Auditor, decoded
 from hexdicom_services.settings import AuditSection, NodeSection, Settings, TlsSection
+from hexdicom_services.status import status
 
 from .conftest import MR, Authority, Pair, peer, receiving
 
@@ -315,6 +316,7 @@ def test_a_collector_that_cannot_prove_who_it_is_gets_nothing(
     stranger = Authority(tmp_path / "stranger", "stranger")
     changed = settings.model_copy(update={"tls": settings.tls.model_copy(update={"ca": stranger.ca})})
     leave(settings, catalog, 0, 2)
+    assert status(settings).audit_waiting == 2
     shipper = Shipper(changed, catalog)
     shipper.start()
     shipper.close()
