@@ -32,7 +32,7 @@ FIND, GET, VERIFICATION = b"1.2.840.10008.5.1.4.1.2.2.1", b"1.2.840.10008.5.1.4.
 CONTEXTS = {1: MR, 3: FIND, 5: GET, 7: VERIFICATION}
 RELEASE, RELEASED = (struct.pack(">BxI", kind, 4) + bytes(4) for kind in (5, 6))
 QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LONG = settings(deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LONG = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass
