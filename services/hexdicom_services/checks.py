@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from hexdicom.errors import HexdicomError, NotFound
 from hexdicom_services import scu
 from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.certificates import tls_checks
+from hexdicom_services.scp.admission import explain
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import status
 
@@ -43,9 +45,11 @@ def check(settings: Settings) -> list[CheckResult]:
         ("disk", partial(_disk, settings)),
         ("catalog", partial(_catalog, settings)),
         ("port", partial(_port, settings)),
+        ("callers", partial(explain, settings)),
         ("profile", partial(_profile, settings)),
         ("device", partial(_device, settings)),
     ]
+    checks += [(name, partial(attempt, settings)) for name, attempt in tls_checks(settings)]
     if settings.forward.read_back == "move":
         checks.append(("move port", partial(_move_port, settings)))
     checks += [(f"peer {name}", partial(_peer, settings, name)) for name in settings.peers]

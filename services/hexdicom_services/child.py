@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from hexdicom_services.settings import Settings
 def begin() -> tuple[Settings, threading.Event]:
     """The settings, and the event that says when to stop. Configures logging."""
     settings = Settings(**json.loads(sys.stdin.readline()))
+    os.umask(0o077)  # what the node keeps names patients
     logs.configure(settings.logging)
     stop = threading.Event()
     threading.Thread(target=_wait_for_parent, args=(stop,), name="parent", daemon=True).start()

@@ -17,6 +17,7 @@ from hexdicom.dicom.uids import (
 )
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator
 
 GE_IMPLICIT: Final = "1.2.840.113619.5.2"  # implicit VR little endian but for the pixels
@@ -24,6 +25,7 @@ _LONG_NAMES = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR",
 _LONG_VRS: Final = frozenset(name.encode() for name in _LONG_NAMES)
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_CHARACTER_SET, _PATIENT_ID = 0x00080005, 0x00100020
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _MAX_DEPTH: Final = 32
 _MAX_INFLATED: Final = 4 << 20  # bytes of a deflated data set that are looked at
@@ -31,30 +33,40 @@ _MAX_INFLATED: Final = 4 << 20  # bytes of a deflated data set that are looked a
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a data set says it is; "" where it does not say, or cannot be read up to there."""
+    """What a data set says it is; "" where it does not say, or cannot be read up to there.
+
+    patient_id: as it is encoded by character_set; for the audit trail, and never for a log.
+    """
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     study_instance_uid: str = ""
     series_instance_uid: str = ""
+    patient_id: bytes = b""
+    character_set: str = ""
 
 
-def identify(data: bytes, transfer_syntax_uid: str) -> Identity:
-    """The UIDs of an encoded data set. Never raises for what the bytes are."""
+def identify(data: bytes | mmap.mmap, transfer_syntax_uid: str, start: int = 0) -> Identity:
+    """The UIDs of an encoded data set, which begins at `start`. Never raises for what the bytes are."""
     found: dict[int, str] = {}
+    patient_id = b""
     try:
         if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            data = zlib.decompressobj(-15).decompress(data, _MAX_INFLATED)
+            packed = data[start : start + _MAX_INFLATED]
+            data, start = zlib.decompressobj(-15).decompress(packed, _MAX_INFLATED), 0
         explicit = transfer_syntax_uid not in (IMPLICIT_VR_LITTLE_ENDIAN, GE_IMPLICIT)
         order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
-        for tag, value in walk(data, 0, explicit=explicit, order=order):
-            if tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES):
+        for tag, value in walk(data, start, explicit=explicit, order=order):
+            if tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES, _CHARACTER_SET):
                 found[tag] = text(value)
+            elif tag == _PATIENT_ID:
+                patient_id = value.strip(b" \0")
             if tag >= _SERIES:
                 break
     except (ValueError, struct.error, zlib.error):
         pass  # found holds what could be read; the caller keeps the instance in any case
-    return Identity(*(found.get(tag, "") for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES)))
+    sop_class, sop_instance, study, series = (found.get(tag, "") for tag in (_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES))
+    return Identity(sop_class, sop_instance, study, series, patient_id, found.get(_CHARACTER_SET, ""))
 
 
 def text(value: bytes) -> str:
@@ -62,7 +74,7 @@ def text(value: bytes) -> str:
     return value.decode("ascii", "replace").strip(" \0")
 
 
-def walk(data: bytes, position: int, *, explicit: bool, order: str) -> Iterator[tuple[int, bytes]]:
+def walk(data: bytes | mmap.mmap, position: int, *, explicit: bool, order: str) -> Iterator[tuple[int, bytes]]:
     """Tag and value of the elements from `position` on; sequences come with an empty value.
 
     Raises ValueError or struct.error where the bytes are not elements.
@@ -80,7 +92,7 @@ def walk(data: bytes, position: int, *, explicit: bool, order: str) -> Iterator[
         position = start + length
 
 
-def _header(data: bytes, position: int, *, explicit: bool, order: str) -> tuple[int, int, int]:
+def _header(data: bytes | mmap.mmap, position: int, *, explicit: bool, order: str) -> tuple[int, int, int]:
     """(tag, length, where the value starts)"""
     group, element = struct.unpack_from(order + "HH", data, position)
     tag = group << 16 | element
@@ -97,7 +109,7 @@ def _header(data: bytes, position: int, *, explicit: bool, order: str) -> tuple[
     return tag, length, position + 8
 
 
-def _skip_items(data: bytes, position: int, *, explicit: bool, order: str, depth: int) -> int:
+def _skip_items(data: bytes | mmap.mmap, position: int, *, explicit: bool, order: str, depth: int) -> int:
     """Where the elements go on after a sequence, or an item, of undefined length."""
     if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")

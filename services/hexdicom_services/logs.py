@@ -22,6 +22,10 @@ EVENTS: Final = {
     "node.recovered": "what a crash had left was put in order",
     "process.died": "a process of the node ended by itself and is started again",
     "association.refused": "a peer was not let in",
+    "connection.closed": "a connection was cut: TLS failed, too many, too slow, or not DICOM",
+    "receiver.unguarded": "who may call is not said, so others than the peers are refused",
+    "audit.waiting": "the collector of the audit trail does not take messages; they wait in the catalog",
+    "audit.resumed": "the collector of the audit trail takes messages again",
     "instance.version": "an instance came again with other content; both are kept",
     "instance.unreadable": "the data set of an instance cannot be read; it is kept as it is",
     "instance.refused": "an instance could not be kept; the peer got a failure status",
@@ -42,12 +46,17 @@ EVENTS: Final = {
     "loop.error": "an unexpected error was caught; the process goes on",
 }
 
-_FIELDS = ("event", "series", "job", "port", "ae_title", "worker", "seconds", "target", "status")
+_FIELDS = ("event", "series", "job", "port", "ae_title", "worker", "seconds", "target", "status", "peer", "calling")
 
 
 def short(uid: str) -> str:
     """A name for a UID in log lines: the same for the same UID, and not the UID."""
     return hashlib.sha256(uid.encode()).hexdigest()[:12]
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, fit for a line of a log."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text[:64])
 
 
 class _JsonLines(logging.Formatter):

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from hexdicom import durable
 from hexdicom.errors import ConfigError, HexdicomError, NotFound, StoreError
 from hexdicom_services import intake, logs
+from hexdicom_services.audit import occasions
+from hexdicom_services.audit.shipper import Shipper
+from hexdicom_services.audit.trail import Trail
 from hexdicom_services.catalog import ledger
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
@@ -46,6 +49,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
 
     state_dir/node.json says where it listens, from the moment it does until it ends.
     """
+    os.umask(0o077)  # what the node keeps names patients
     logs.configure(settings.logging)
     stop = stop or threading.Event()
     load_profile(settings.archive.profile)
@@ -57,9 +61,23 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
         catalog = open_catalog(settings.catalog)
         try:
             recover(settings, catalog)
-            _Node(settings, catalog).run(stop)
+            trail, shipper = Trail.of(settings, catalog), Shipper(settings, catalog)
+            trail.leave(occasions.started(trail.node, time.time()))
+            shipper.start()
+            try:
+                _Node(settings, catalog).run(stop)
+            finally:
+                _leave_stopped(trail)
+                shipper.close()
         finally:
             catalog.close()
+
+
+def _leave_stopped(trail: Trail) -> None:
+    try:
+        trail.leave(occasions.stopped(trail.node, time.time()))
+    except StoreError:
+        log.exception("the end of the node could not be left in the audit trail", extra={"event": "loop.error"})
 
 
 def drain(settings: Settings, *, poll: Callable[[NodeStatus], None] | None = None) -> None:
@@ -160,6 +178,7 @@ def _lock(state: Path) -> Iterator[None]:
     """Only one node per state folder. Raises ConfigError where another one has it."""
     try:
         state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o700)
         handle: Any = (state / "node.lock").open("w")
     except OSError as error:
         raise StoreError(f"{state} cannot be used: {error.strerror}.", hint="Set state_dir in [node].") from error

@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hexdicom.errors import ConfigError
+from hexdicom_services.callers import Caller
+from hexdicom_services.collector import Collector
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
+from hexdicom_services.tls import TlsFiles, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +54,62 @@ class ReceiverSection(_Section):
     """The process that answers the scanner."""
 
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at once; more are refused.")
-    calling_ae_titles: tuple[str, ...] = Field((), description="Who may call; empty: everybody.")
+    max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address.")
+    max_pending: int = Field(
+        128,
+        ge=2,
+        le=1000,
+        description="Connections at once without an association, half of them from one address; more are closed.",
+    )
+    calling_ae_titles: tuple[str, ...] = Field(
+        (),
+        description='Who may call, beside [peers]: AET, AET@ADDRESS, AET@NETWORK/BITS, *@ADDRESS, or "*" for everybody. '
+        "Empty: everybody where host is loopback, else nobody.",
+    )
+    check_called_ae_title: bool | None = Field(
+        None, description="Refuse who calls another AE title than ours. Default: true unless host is loopback."
+    )
+    max_object_mb: int = Field(2048, ge=1, le=4095, description="Largest instance that is taken, MiB.")
     max_pdu: int = Field(131072, ge=4096, le=4194304, description="Largest PDU that we announce, bytes.")
     network_timeout: float = Field(60.0, gt=0, description="Seconds of silence after which an association is aborted.")
+    request_timeout: float = Field(15.0, gt=0, description="Seconds for TLS handshake and association request.")
     disk_reserve_mb: int = Field(2048, ge=0, description="With less MiB free, C-STORE is answered 0xA700.")
+
+    @field_validator("calling_ae_titles")
+    @classmethod
+    def _legal_callers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            _as_value_error(Caller.parse, text)
+        return value
+
+
+class TlsSection(_Section):
+    """TLS 1.2 and 1.3 (PS3.15 B.12). PEM files; also for peers that are written AET@HOST:PORT+tls."""
+
+    enabled: bool = Field(False, description="Whether the node listens with TLS, and only so.")
+    certificate: Path | None = Field(None, description="Certificate of the node, followed by those between it and the CA.")
+    key: Path | None = Field(None, description="Its key, which others must not be able to read. Default: in the same file.")
+    key_password: Path | None = Field(None, description="File that holds the password of the key.")
+    ca: Path | None = Field(None, description="Certificates that we trust. Default, for calls that we make: the system's.")
+    client_certificates: Verify = Field("required", description="Of callers: required, optional (wrong ones are refused), off.")
+    minimum_version: Literal["1.2", "1.3"] = Field("1.2", description="Oldest version of TLS that is spoken.")
+
+
+class AuditSection(_Section):
+    """The audit trail (PS3.15 A.5). It is always kept in the catalog."""
+
+    collector: str | None = Field(
+        None,
+        description="Syslog server that also gets it: tls://HOST:PORT (RFC 5425, with the files of [tls]) or udp://HOST:PORT.",
+    )
+    site: str = Field("", description="AuditEnterpriseSiteID of the messages.")
+
+    @field_validator("collector")
+    @classmethod
+    def _legal_collector(cls, value: str | None) -> str | None:
+        if value is not None:
+            _as_value_error(Collector.parse, value)
+        return value
 
 
 class SeriesSection(_Section):
@@ -127,14 +182,17 @@ class Settings(BaseSettings):
 
     node: NodeSection = NodeSection()
     receiver: ReceiverSection = ReceiverSection()
+    tls: TlsSection = TlsSection()
     series: SeriesSection = SeriesSection()
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    audit: AuditSection = AuditSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},
-        description="DICOM peers by name, each AET@HOST:PORT: C-MOVE destinations, PACS to forward to, `--from NAME`.",
+        description="DICOM peers by name, each AET@HOST:PORT, or AET@HOST:PORT+tls: C-MOVE destinations, PACS to forward to, "
+        "`--from NAME`. They may also call, from that host.",
         examples=['pacs = "PACS@10.0.0.5:104"'],
     )
 
@@ -179,7 +237,13 @@ class Settings(BaseSettings):
         """The peer of that name, called under our AE title. Raises ConfigError."""
         if name not in self.peers:
             raise ConfigError(f"There is no peer {name!r}.", hint=_nearest(name, self.peers) or "Add it under [peers].")
-        return Peer.parse(self.peers[name], self.node.ae_title)
+        return Peer.parse(self.peers[name], self.node.ae_title, self.tls_files)
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """The files of [tls]."""
+        tls = self.tls
+        return TlsFiles(tls.certificate, tls.key, tls.key_password, tls.ca, tls.minimum_version)
 
 
 def default_state_dir() -> Path:

@@ -70,6 +70,26 @@ class Spool:
             part.unlink(missing_ok=True)
             raise StoreError(f"The spool cannot be written: {error.strerror}.") from error
 
+    def take(self, path: str, part: Path, handle: int) -> None:
+        """As `write`, for an instance that lies in a file of `incoming`, open as `handle`, already.
+
+        The file first gets the name by which `recover` knows it.
+        """
+        target = self.root / path
+        try:
+            self._make_folder(target.parent)
+            os.fsync(handle)
+            named = part.rename(self._incoming / f"{target.stem}.{uuid.uuid4().hex[:8]}")
+            sync_folder(self._incoming)
+            named.rename(target)
+        except OSError as error:
+            raise StoreError(f"The spool cannot be written: {error.strerror}.") from error
+
+    @property
+    def incoming(self) -> Path:
+        """Where files lie that are being written."""
+        return self._incoming
+
     def sync(self, path: str) -> None:
         """Makes the name of a file durable: it is found after a power cut. Raises StoreError."""
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select
 
 from hexdicom.errors import NotFound
+from hexdicom_services.catalog import audit_rows
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
 from hexdicom_services.catalog.session import open_catalog
 
@@ -69,6 +70,7 @@ class NodeStatus:
     working: tuple[Work, ...]
     failures: tuple[Failure, ...]
     disk_free: int
+    audit_waiting: int  # messages that the collector of the audit trail does not have; 0 without one
 
     @property
     def ratio(self) -> float:
@@ -94,6 +96,7 @@ def status(settings: Settings) -> NodeStatus:
     try:
         with catalog.read() as connection:
             counts = _counts(connection)
+            waiting = audit_rows.waiting(connection) if settings.audit.collector else 0
     finally:
         catalog.close()
     return NodeStatus(
@@ -104,6 +107,7 @@ def status(settings: Settings) -> NodeStatus:
         ae_title=settings.node.ae_title,
         state_dir=str(settings.state),
         disk_free=shutil.disk_usage(settings.state).free,
+        audit_waiting=waiting,
         **counts,
     )
 

@@ -6,7 +6,8 @@ job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
 event     what happened, append-only; no patient's name or identifier in it
-meta      schema version
+audit     the audit trail (PS3.15 A.5), append-only; names patients, as it must
+meta      schema version, and how far the audit trail was shipped
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sqlalchemy import (
 
 from hexdicom_services.catalog.keys import KEYS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column declared INTEGER
@@ -155,6 +156,15 @@ event = Table(
     _text("series_instance_uid"),
     _number("job_id"),
     Column("detail", JSON, nullable=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    _time("at"),
+    Column("event", String(16), nullable=False, server_default=""),  # code of the event, DCM
+    _text("message"),  # XML
 )
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))

@@ -69,7 +69,7 @@ def init(
 @config_option
 @json_option
 def check(config: Path | None, as_json: bool) -> int:
-    """Prove a configuration: folders, disk, port, peers by C-ECHO, GPU."""
+    """Prove a configuration: folders, disk, port, callers, certificates, peers by C-ECHO, GPU."""
     settings = configuration.load(config)
     with messages().status("checking"):
         results = service.check(settings)
@@ -117,6 +117,8 @@ def status(config: Path | None, as_json: bool) -> None:
         rows.add_row(work.kind, f"{work.series_instance_uid}: {doing}")
     for failed in now.failures:
         rows.add_row("failed", f"{failed.kind} of {failed.series_instance_uid}: {failed.reason}")
+    if now.audit_waiting:
+        rows.add_row("audit", f"{now.audit_waiting} messages wait for their collector: see the log, and [audit]")
     rows.add_row("disk", f"{size(now.disk_free)} free in {now.state_dir}")
     screen().print(rows)
 

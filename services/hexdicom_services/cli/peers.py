@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,10 @@ config_option = click.option(
 
 
 def resolve(text: str, config: Path | None) -> Peer:
-    """AET@HOST:PORT, `local` for the node that is configured here, or a name from [peers]. Raises ConfigError."""
+    """AET@HOST:PORT or AET@HOST:PORT+tls, `local` for the node configured here, or a name from [peers]. Raises ConfigError."""
     if "@" in text:
-        return Peer.parse(text)
+        peer = Peer.parse(text)
+        return Peer.parse(text, tls=load(config).tls_files) if peer.tls else peer
     settings = load(config)
     return local(settings) if text == "local" else settings.peer(text)
 
@@ -30,4 +32,5 @@ def resolve(text: str, config: Path | None) -> Peer:
 def local(settings: Settings) -> Peer:
     """The configured node, as it is called from its own machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.node.host, settings.node.host)
-    return Peer(settings.node.ae_title, host, settings.node.port, settings.node.ae_title)
+    tls = replace(settings.tls_files, own=True) if settings.tls.enabled else None
+    return Peer(settings.node.ae_title, host, settings.node.port, settings.node.ae_title, tls)

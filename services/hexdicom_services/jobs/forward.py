@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexdicom_services import scu
-from hexdicom_services.catalog import holdings
+from hexdicom_services.audit.occasions import Party, Study, transferred
+from hexdicom_services.audit.trail import Trail
+from hexdicom_services.catalog import audit_rows, holdings
 from hexdicom_services.logs import short
 from hexdicom_services.stores import pacs
 from hexdicom_services.stores.folder import FolderStore
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.interface import Progress
     from hexdicom_services.catalog.ledger import Job
     from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.peer import Peer
     from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     progress("send", 0.0)
     problems = pacs.send(peer, store, files)
     _note(catalog, job, rows, clock(), problems, "SENT")
+    _leave(catalog, settings, peer, files, problems, clock())
     if settings.forward.read_back != "off":
         progress("read back", 0.5)
         sent = [file for file in files if file.sop_instance_uid not in problems]
@@ -67,7 +72,25 @@ def _destination(settings: Settings) -> scu.Destination | None:
     forward, node = settings.forward, settings.node
     if forward.read_back != "move":
         return None
-    return scu.Destination(forward.move_ae_title or node.ae_title, node.host, forward.move_port)
+    tls = settings.tls_files if settings.tls.enabled else None
+    title = forward.move_ae_title or node.ae_title
+    return scu.Destination(title, node.host, forward.move_port, tls, settings.tls.client_certificates)
+
+
+def _leave(
+    catalog: Catalog, settings: Settings, peer: Peer, files: list[holdings.Holding], problems: dict[str, str], now: float
+) -> None:
+    """What was sent, in the audit trail (PS3.15 A.5.3.7)."""
+    trail, there = Trail.of(settings, catalog), Party(peer.ae_title, peer.host)
+    with catalog.write() as connection:
+        counts: dict[tuple[str, str], Counter[str]] = {}
+        for file in files:
+            if file.sop_instance_uid not in problems:
+                counts.setdefault(audit_rows.study_of(connection, file.sop_instance_uid), Counter())[file.sop_class_uid] += 1
+        for key, number in counts.items():
+            study = Study(*key, number)
+            message = transferred(trail.node, there, study, now, action="R", requestor=trail.node)
+            trail.leave_in(connection, message)
 
 
 def _note(

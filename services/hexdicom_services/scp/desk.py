@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
 import queue
 import threading
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import instances
-from hexdicom_services.elements import identify
+from hexdicom_services.elements import Identity, identify
 from hexdicom_services.logs import short
 from hexdicom_services.part10 import file_head
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.scp.incoming import Spilled
     from hexdicom_services.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -35,13 +37,13 @@ _MOST = 256  # instances in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a C-STORE request brings: `data` is the encoded data set as it came."""
+    """What a C-STORE request brings: `data` is the encoded data set as it came, or the file that a large one went to."""
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
-    data: bytes
+    data: bytes | Spilled
 
 
 class Desk:
@@ -54,10 +56,11 @@ class Desk:
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
         self._thread.start()
 
-    def receive(self, delivery: Delivery) -> instances.Outcome:
-        """Keeps an instance. Raises StoreError, and keeps nothing, where that is not possible."""
-        sha256 = hashlib.sha256(delivery.data).hexdigest()
-        identity = identify(delivery.data, delivery.transfer_syntax_uid)
+    def receive(self, delivery: Delivery, noticed: Callable[[Identity], None] | None = None) -> instances.Outcome:
+        """Keeps an instance. Raises StoreError, and keeps nothing, where that is not possible. `noticed` is told what it is."""
+        sha256, size, identity = _look(delivery)
+        if noticed is not None:
+            noticed(identity)
         known = bool(identity.study_instance_uid and identity.series_instance_uid)
         if not known:
             log.warning("an instance without readable UIDs was received", extra={"event": "instance.unreadable"})
@@ -71,13 +74,12 @@ class Desk:
             study_instance_uid=identity.study_instance_uid if known else "",
             series_instance_uid=series_uid,
             sha256=sha256,
-            size=len(delivery.data),
+            size=size,
             path=path,
             received_at=self._clock(),
             calling_ae_title=delivery.calling_ae_title,
         )
-        head = file_head(delivery.sop_class_uid, delivery.sop_instance_uid, delivery.transfer_syntax_uid, delivery.calling_ae_title)
-        self._spool.write(path, head, delivery.data)
+        self._write(path, delivery)
         answer: Future[instances.Outcome] = Future()
         self._waiting.put((received, answer))
         self._spool.sync(path)
@@ -88,6 +90,15 @@ class Desk:
                 extra={"event": "instance.version", "series": short(series_uid)},
             )
         return outcome
+
+    def _write(self, path: str, delivery: Delivery) -> None:
+        data = delivery.data
+        if isinstance(data, bytes):
+            uids = (delivery.sop_class_uid, delivery.sop_instance_uid, delivery.transfer_syntax_uid)
+            self._spool.write(path, file_head(*uids, delivery.calling_ae_title), data)
+            return
+        self._spool.check_space(0)
+        self._spool.take(path, data.path, data.handle)
 
     def close(self) -> None:
         self._waiting.put(None)
@@ -117,3 +128,14 @@ class Desk:
             return
         for (_, answer), outcome in zip(batch, outcomes, strict=True):
             answer.set_result(outcome)
+
+
+def _look(delivery: Delivery) -> tuple[str, int, Identity]:
+    """Hash, size and identity of a data set."""
+    data = delivery.data
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest(), len(data), identify(data, delivery.transfer_syntax_uid)
+    if data.error:
+        raise StoreError(data.error)
+    with mmap.mmap(data.handle, 0, access=mmap.ACCESS_READ) as mapped:
+        return data.sha256, data.size, identify(mapped, delivery.transfer_syntax_uid, data.offset)

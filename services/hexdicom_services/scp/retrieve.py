@@ -19,13 +19,14 @@ from hexdicom.errors import HexdicomError, SeriesError
 from hexdicom_services.catalog import found
 from hexdicom_services.catalog.keys import LEVELS, UNIQUE
 from hexdicom_services.scp.query import CANCEL, PATIENT_ROOT, PENDING, UNABLE_TO_PROCESS, level_of, wanted
+from hexdicom_services.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pynetdicom.association import Association
-    from pynetdicom.events import Event
+    from pynetdicom.events import Event, EventHandlerType
 
     from hexdicom_services.catalog.found import Sendable
     from hexdicom_services.catalog.session import Catalog
@@ -45,9 +46,15 @@ class Stored(Dataset):
 
 
 class NodeEntity(AE):
-    """An application entity that sends stored objects from their files, also to where C-MOVE tells it to."""
+    """An application entity that sends stored objects from their files, also to where C-MOVE tells it to.
+
+    watchers: handlers of every association that it opens.
+    """
+
+    watchers: Sequence[EventHandlerType] = ()
 
     def associate(self, *args: Any, **kwargs: Any) -> Association:
+        kwargs["evt_handlers"] = [*(kwargs.get("evt_handlers") or ()), *self.watchers]
         association = super().associate(*args, **kwargs)
         send_from_files(association)
         return association
@@ -102,7 +109,8 @@ def on_move(event: Event, catalog: Catalog, store: Path, destinations: dict[str,
         yield 0
         yield error.dimse_status, None
         return
-    yield destination.host, destination.port, {"contexts": _contexts(objects), "ae_title": destination.ae_title}
+    tls = (client_context(destination.tls), destination.host) if destination.tls else None
+    yield destination.host, destination.port, {"contexts": _contexts(objects), "ae_title": destination.ae_title, "tls_args": tls}
     yield len(objects)
     yield from _objects(event, objects, store)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
 
 from pynetdicom import evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -17,23 +18,29 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
-from pynetdicom.transport import ThreadedAssociationServer
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from hexdicom.errors import ConfigError, HexdicomError
 from hexdicom_services import child
+from hexdicom_services.audit.trail import Trail
+from hexdicom_services.callers import is_loopback
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.listener import Door, Listener
+from hexdicom_services.scp.admission import Admission, explain
+from hexdicom_services.scp.auditor import Auditor
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
+from hexdicom_services.scp.incoming import Limits, on_closed
 from hexdicom_services.scp.query import on_find
 from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
 from hexdicom_services.scp.transport import configure_pynetdicom
 from hexdicom_services.spool import Spool
+from hexdicom_services.tls import server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pynetdicom.events import Event, EventHandlerType
+    from pynetdicom.events import EventHandlerType
 
     from hexdicom_services.settings import Settings
 
@@ -57,23 +64,35 @@ class Receiver:
     """A listening receiver. `port` is the one it got; `close` lets associations end, then ends them."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        configure_pynetdicom(settings.receiver.max_pdu)
+        receiver = settings.receiver
+        context = server_context(settings.tls_files, settings.tls.client_certificates) if settings.tls.enabled else None
+        _say_who_may_call(settings)
+        spool = Spool(settings.spool, receiver.disk_reserve_mb << 20)
+        limits = Limits(spool.incoming, most=receiver.max_object_mb << 20, reserve=receiver.disk_reserve_mb << 20)
+        configure_pynetdicom(receiver.max_pdu, limits)
         self._catalog: Catalog = open_catalog(settings.catalog)
-        self._desk = Desk(self._catalog, Spool(settings.spool, settings.receiver.disk_reserve_mb << 20), clock)
+        self._desk = Desk(self._catalog, spool, clock)
+        self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
         self._ae = _application_entity(settings)
+        self._ae.watchers = self._auditor.handlers
+        admission = Admission(settings, self._auditor.refused)
+        door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
         store, peers = settings.store, [settings.peer(name) for name in settings.peers]
         handlers: list[EventHandlerType] = [
+            (evt.EVT_REQUESTED, admission.on_requested),
             (evt.EVT_ACCEPTED, on_accepted),
-            (evt.EVT_REJECTED, _on_rejected),
             (evt.EVT_C_ECHO, on_echo),
-            (evt.EVT_C_STORE, on_store, [self._desk]),
+            (evt.EVT_C_STORE, on_store, [self._desk, self._auditor]),
             (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
             (evt.EVT_C_GET, on_get, [self._catalog, store]),
             (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
+            (evt.EVT_CONN_CLOSE, on_closed),
+            *self._auditor.handlers,
         ]
         try:
-            self._server = _listen(self._ae, settings, handlers)
+            self._server = _listen(self._ae, settings, handlers, door)
         except BaseException:
+            self._auditor.close()
             self._desk.close()
             self._catalog.close()
             raise
@@ -89,6 +108,7 @@ class Receiver:
             time.sleep(0.05)
         for association in self._server.active_associations:
             association.abort()
+        self._auditor.close()
         self._desk.close()
         self._catalog.close()
 
@@ -97,23 +117,22 @@ def _application_entity(settings: Settings) -> NodeEntity:
     ae = NodeEntity(ae_title=settings.node.ae_title)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.maximum_associations = settings.receiver.max_associations
+    ae.maximum_associations = 1 << 16  # scp/admission.py counts
     ae.maximum_pdu_size = settings.receiver.max_pdu
     ae.network_timeout = settings.receiver.network_timeout
-    ae.acse_timeout = settings.receiver.network_timeout
+    ae.acse_timeout = settings.receiver.request_timeout
     ae.dimse_timeout = settings.receiver.network_timeout
-    ae.require_calling_aet = list(settings.receiver.calling_ae_titles)
     for service in SERVICES:
         ae.add_supported_context(service)
     return ae
 
 
-def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType]) -> ThreadedAssociationServer:
+def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType], door: Door) -> Listener:
     address = (settings.node.host, settings.node.port)
     until = time.monotonic() + _BIND_PATIENCE
     while True:
         try:
-            server = ae.make_server(address, evt_handlers=handlers, server_class=ThreadedAssociationServer)
+            server = ae.make_server(address, evt_handlers=handlers, server_class=Listener, door=door)
         except OSError as error:
             if time.monotonic() < until and isinstance(error, OSError) and settings.node.port:
                 time.sleep(0.1)
@@ -123,11 +142,13 @@ def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType]
                 hint="Another node or PACS may hold it; set host and port in [node].",
             ) from error
         ae._servers.append(server)  # what AE.start_server does; server.shutdown() takes it out again
-        return server
+        return cast("Listener", server)
 
 
-def _on_rejected(event: Event) -> None:
-    log.warning("an association was refused", extra={"event": "association.refused"})
+def _say_who_may_call(settings: Settings) -> None:
+    good, message = explain(settings)
+    if good is not True and not is_loopback(settings.node.host):
+        log.warning("%s", message, extra={"event": "receiver.unguarded"})
 
 
 def main(name: str) -> None:

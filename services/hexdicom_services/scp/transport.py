@@ -4,24 +4,30 @@ What is changed, and why (DESIGN notes, service.md section 3):
 - TCP_NODELAY, else each answer can wait 40 ms for the peer's delayed acknowledgement;
 - a PDU is read into one buffer, not in pieces of 4096 bytes;
 - the length that a peer announces for a PDU is bounded: pynetdicom believes 4 GiB;
+- a PDU has to arrive, and to be taken, in time: pynetdicom waits for ever for the rest of one;
 - the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import select
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import _config, transport
 
 from hexdicom_services.messages import Messages
+from hexdicom_services.scp import incoming
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
+
+log = logging.getLogger(__name__)
 
 SLACK = 1 << 20  # an association request may be larger than any P-DATA PDU, but not by more
 _WAIT = 0.05  # seconds; bounds how late timers and shutdown are noticed
@@ -31,6 +37,7 @@ class NodeSocket(transport.AssociationSocket):
     """The transport of one association."""
 
     largest_pdu = 1 << 17
+    limits = incoming.Limits()
 
     def __init__(self, assoc: Association, *args: Any, **kwargs: Any) -> None:
         super().__init__(assoc, *args, **kwargs)
@@ -40,6 +47,7 @@ class NodeSocket(transport.AssociationSocket):
             assoc.dul._run_loop_delay = 0
             assoc.dul.to_provider_queue = _Announcing(self._wake)
             assoc.dimse.msg_queue = Messages(assoc, patient=True)
+            incoming.install(assoc, self.limits)
 
     def __del__(self) -> None:
         os.close(self._wake)
@@ -50,6 +58,8 @@ class NodeSocket(transport.AssociationSocket):
         if self.socket is None or not self._is_connected:
             time.sleep(0.001)
             return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True  # decrypted already, so nothing that select could see
         try:
             readable, _, _ = select.select([self.socket.fileno(), self._wake], [], [], _WAIT)
             if self._wake in readable:
@@ -60,21 +70,51 @@ class NodeSocket(transport.AssociationSocket):
         return len(readable) > (self._wake in readable)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """So many bytes, or fewer where the connection ends. Raises OSError for an absurd number."""
+        """So many bytes, or fewer where the connection ends or they do not come in time. Never raises."""
         if nr_bytes > self.largest_pdu + SLACK:
-            raise OSError(f"the peer announces a PDU of {nr_bytes} bytes")
+            self._cut(f"it announced a PDU of {nr_bytes} bytes")
+            return bytearray()
         if self.socket is None:
             return bytearray()
         buffer = bytearray(nr_bytes)
-        view, done = memoryview(buffer), 0
-        while done < nr_bytes:
-            count = self.socket.recv_into(view[done:])
-            if count == 0:
-                break
-            done += count
+        view, done, until = memoryview(buffer), 0, time.monotonic() + self._patience
+        try:
+            while done < nr_bytes:
+                self.socket.settimeout(max(0.001, until - time.monotonic()))
+                count = self.socket.recv_into(view[done:])
+                if count == 0:
+                    break
+                done += count
+        except TimeoutError:
+            self._cut("it did not send the rest of a PDU")
+        except OSError:
+            log.debug("a connection broke", exc_info=True)
         view.release()
         del buffer[done:]
         return buffer
+
+    def send(self, bytestream: bytes) -> None:
+        """All of it, in time; else the connection counts as closed."""
+        if self.socket is None:
+            return
+        try:
+            self.socket.settimeout(self._patience)
+            self.socket.sendall(bytestream)
+        except TimeoutError:
+            self._cut("it did not take what was sent")
+            self.event_queue.put("Evt17")
+        except OSError:
+            self.event_queue.put("Evt17")
+
+    @property
+    def _patience(self) -> float:
+        """Seconds: before there is an association, those of the ARTIM timer (PS3.8 section 9.1.5)."""
+        seconds = self.assoc.network_timeout if self.assoc.is_established else self.assoc.acse_timeout
+        return float(seconds or 60.0)
+
+    def _cut(self, why: str) -> None:
+        address = self.assoc.remote.get("address", "")
+        log.warning("a connection of %s was closed: %s", address, why, extra={"event": "connection.closed", "peer": address})
 
 
 class _Announcing(queue.Queue[Any]):
@@ -89,7 +129,7 @@ class _Announcing(queue.Queue[Any]):
         os.eventfd_write(self._wake, 1)
 
 
-def configure_pynetdicom(max_pdu: int) -> None:
+def configure_pynetdicom(max_pdu: int, limits: incoming.Limits) -> None:
     """All process-wide switches of pynetdicom, for the process that answers peers."""
     _config.UNRESTRICTED_STORAGE_SERVICE = True  # whatever a study contains, private SOP classes included
     _config.STORE_SEND_CHUNKED_DATASET = True  # stored objects are sent from their files as they are
@@ -97,4 +137,5 @@ def configure_pynetdicom(max_pdu: int) -> None:
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
     NodeSocket.largest_pdu = max_pdu
+    NodeSocket.limits = limits
     transport.AssociationSocket = NodeSocket  # type: ignore[misc]

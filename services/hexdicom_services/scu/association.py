@@ -14,6 +14,7 @@ from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from hexdicom.errors import PeerError
 from hexdicom_services.messages import Messages
 from hexdicom_services.scu import checkpoint
+from hexdicom_services.tls import client_context, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +90,7 @@ def associate(
     ae.acse_timeout = patience.negotiate
     ae.dimse_timeout = patience.respond
     ae.network_timeout = patience.respond
+    tls = client_context(peer.tls) if peer.tls else None
     assoc = ae.associate(
         peer.host,
         peer.port,
@@ -96,10 +98,13 @@ def associate(
         ae_title=peer.ae_title,
         max_pdu=MAX_PDU,
         ext_neg=list(roles) or None,
+        tls_args=(tls, peer.host) if tls else None,
         evt_handlers=[(evt.EVT_CONN_OPEN, connection), *handlers],
     )
     try:
         if not assoc.is_established:
+            if tls is not None and failure_of(tls):
+                raise _not_trusted(peer, failure_of(tls))
             raise _refusal(peer, assoc, connected=connection.socket is not None)
         checkpoint.install(assoc)
         assoc.dimse.msg_queue = Messages(assoc)
@@ -167,5 +172,16 @@ def _refusal(peer: Peer, assoc: Association, *, connected: bool) -> PeerError:
         return PeerError(f"{peer} does not offer {shown}.", hint="Its conformance statement says what it accepts.")
     return PeerError(
         f"{peer} closed the connection before an association was made.",
-        hint="Check that a DICOM service, without TLS, listens at this port.",
+        hint=(
+            f"Its log says why; it may not accept our client certificate, {peer.tls.certificate or 'which is not set in [tls]'}."
+            if peer.tls
+            else "Check that a DICOM service, without TLS, listens at this port; with TLS it is written AET@HOST:PORT+tls."
+        ),
+    )
+
+
+def _not_trusted(peer: Peer, why: str) -> PeerError:
+    return PeerError(
+        f"TLS with {peer} failed: {why}.",
+        hint="Check that it speaks TLS 1.2 or 1.3 there, that its certificate names this host, and ca in [tls].",
     )

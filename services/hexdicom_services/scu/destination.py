@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from pynetdicom import _config as pynetdicom_config
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from hexdicom.errors import ConfigError, PeerError, StoreError
+from hexdicom_services.listener import Door, Listener
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, MAX_PDU, Patience
 from hexdicom_services.scu.inbox import Inbox, Received
 from hexdicom_services.scu.move import move
+from hexdicom_services.tls import TlsFiles, Verify, server_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,11 +42,13 @@ _GRACE = 5.0  # seconds that associations get to end when the listener closes
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Who we are to a peer that moves instances to us, and where we listen."""
+    """Who we are to a peer that moves instances to us, and where we listen; tls: with TLS, and only so."""
 
     ae_title: str
     host: str
     port: int
+    tls: TlsFiles | None = None
+    client_certificates: Verify = "required"
 
     @property
     def hint(self) -> str:
@@ -118,6 +123,7 @@ class _Lines:
         transport = event.assoc.dul.socket
         if transport is not None and transport.socket is not None:
             transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport.socket.settimeout(DEFAULT_PATIENCE.negotiate)  # for the rest of what has begun to come
             setattr(transport, "recv", partial(_bounded, transport.recv))  # noqa: B010 - pynetdicom believes 4 GiB
             self._sockets.append(transport.socket)
 
@@ -159,10 +165,12 @@ def listening(destination: Destination, inbox: Inbox, patience: Patience) -> Ite
 
 def _open(ae: AE, destination: Destination, handlers: list[evt.EventHandlerType], patience: Patience) -> ThreadedAssociationServer:
     """Waits for a port in use: another worker may be reading back. Raises ConfigError."""
+    context = server_context(destination.tls, destination.client_certificates) if destination.tls else None
+    door = Door(context, patience.negotiate)
     until = time.monotonic() + patience.negotiate
     while True:
         try:
-            server = ae.start_server((destination.host, destination.port), block=False, evt_handlers=handlers)
+            server = ae.make_server((destination.host, destination.port), evt_handlers=handlers, server_class=Listener, door=door)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and time.monotonic() < until:
                 time.sleep(0.1)
@@ -171,7 +179,8 @@ def _open(ae: AE, destination: Destination, handlers: list[evt.EventHandlerType]
                 f"Port {destination.port} of {destination.host}, for reading back by C-MOVE, cannot be used: {error.strerror}.",
                 hint="Set move_port in [forward] to a free port, and make the PACS know it.",
             ) from error
-        assert server is not None, "start_server gives one where it does not block"
+        ae._servers.append(server)  # what AE.start_server does; server.shutdown() takes it out again
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="destination", daemon=True).start()
         return server
 
 

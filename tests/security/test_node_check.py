@@ -1,0 +1,82 @@
+"""What `hexdicom node check` says of certificates and callers, before a scanner is turned away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hexdicom_services import certificates
+from hexdicom_services.checks import check
+from hexdicom_services.scp.admission import explain
+from hexdicom_services.settings import NodeSection, ReceiverSection, Settings, TlsSection
+from hexdicom_services.tls import own_certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Authority, Pair
+
+
+def said(settings: Settings, name: str) -> tuple[bool | None, str]:
+    found = {one.name: (one.ok, one.message) for one in check(settings)}
+    return found[name]
+
+
+def with_tls(folder: Path, authority: Authority, pair: Pair, **more: Any) -> Settings:
+    section = TlsSection(enabled=True, certificate=pair.certificate, key=pair.key, ca=authority.ca, **more)
+    return Settings(node=NodeSection(port=0, state_dir=folder / "state"), tls=section, worker={"device": "cpu"})
+
+
+def test_a_good_certificate_is_good(tmp_path: Path, authority: Authority, node_pair: Pair) -> None:
+    settings = with_tls(tmp_path, authority, node_pair)
+    good, message = said(settings, "TLS listener")
+    assert good is True
+    assert message.startswith("The certificate of node is good until 2")
+    assert said(settings, "TLS authorities")[0] is True
+
+
+def test_one_that_ends_soon_is_a_warning_and_one_that_has_ended_an_error(tmp_path: Path, authority: Authority) -> None:
+    soon = with_tls(tmp_path, authority, authority.issue("soon", days=12))
+    good, message = said(soon, "TLS listener")
+    assert good is None
+    assert "ends in 11 days" in message
+    assert "have it renewed now" in message
+    ended = with_tls(tmp_path, authority, authority.issue("ended", days=-1))
+    good, message = said(ended, "TLS listener")
+    assert good is False
+    assert "ended on" in message
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, authority: Authority, node_pair: Pair, scanner_pair: Pair) -> None:
+    settings = with_tls(tmp_path, authority, node_pair)
+    wrong = settings.model_copy(update={"tls": settings.tls.model_copy(update={"key": scanner_pair.key})})
+    good, message = said(wrong, "TLS listener")
+    assert good is False
+    assert str(scanner_pair.key) in message
+
+
+def test_a_peer_with_tls_has_our_certificate_looked_at_as_a_client(authority: Authority, node_pair: Pair) -> None:
+    tls = TlsSection(certificate=node_pair.certificate, key=node_pair.key, ca=authority.ca)
+    settings = Settings(tls=tls, peers={"pacs": "PACS@127.0.0.1:2762+tls"})
+    names = [name for name, _ in certificates.tls_checks(settings)]
+    assert names == ["TLS client", "TLS authorities"]
+    assert own_certificate(settings.tls_files, "client").subject == "node"
+    assert not certificates.tls_checks(Settings())
+
+
+@pytest.mark.parametrize(
+    ("host", "callers", "peers", "good", "text"),
+    [
+        ("127.0.0.1", (), {}, None, "Everybody on this machine may call."),
+        ("0.0.0.0", (), {}, False, "Nobody may call"),
+        ("0.0.0.0", (), {"pacs": "PACS@10.0.0.5:104"}, None, "Only the 1 peers"),
+        ("0.0.0.0", ("*",), {}, None, "Everybody who reaches"),
+        ("0.0.0.0", ("SCANNER@10.0.0.7",), {}, True, "Callers that are known: 1"),
+        ("127.0.0.1", ("SCANNER",), {}, True, "Callers that are known: 1"),
+    ],
+)
+def test_who_may_call_is_said(host: str, callers: tuple[str, ...], peers: dict[str, str], good: bool | None, text: str) -> None:
+    settings = Settings(node=NodeSection(host=host), receiver=ReceiverSection(calling_ae_titles=callers), peers=peers)
+    assert explain(settings)[0] is good
+    assert text in explain(settings)[1]
