@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hexdicom.errors import ConfigError
+from hexdicom_services.database import Database, check_url
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class NodeSection(_Section):
 class ReceiverSection(_Section):
     """The process that answers the scanner."""
 
-    max_associations: int = Field(64, ge=1, le=1000, description="Associations at once; more are refused.")
+    processes: int = Field(1, ge=1, le=64, description="Processes that receive, all on the one port.")
+    max_associations: int = Field(64, ge=1, le=1000, description="Associations at once, of all processes; more are refused.")
     calling_ae_titles: tuple[str, ...] = Field((), description="Who may call; empty: everybody.")
     max_pdu: int = Field(131072, ge=4096, le=4194304, description="Largest PDU that we announce, bytes.")
     network_timeout: float = Field(60.0, gt=0, description="Seconds of silence after which an association is aborted.")
@@ -63,6 +65,23 @@ class SeriesSection(_Section):
     silence: float = Field(30.0, ge=0.5, description="Seconds without a new instance that close a series.")
     settle: float = Field(2.0, ge=0.1, description="The same where its attributes prove that nothing is missing.")
     force: float = Field(3600.0, ge=1, description="Seconds after the first instance that close it in any case.")
+
+
+class CatalogSection(_Section):
+    """What the node remembers: which instances, series, jobs and archives there are."""
+
+    url: str | None = Field(
+        None,
+        description="postgresql+psycopg://USER@HOST:PORT/NAME, for this node alone. Default: SQLite, catalog.sqlite in state_dir.",
+    )
+    password_file: Path | None = Field(None, description="File that holds the password for it.")
+
+    @field_validator("url")
+    @classmethod
+    def _legal_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            _as_value_error(check_url, value)
+        return value
 
 
 class ArchiveSection(_Section):
@@ -79,7 +98,15 @@ class WorkerSection(_Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
     attempts: int = Field(3, ge=1, le=20, description="After so many failures a series is archived untouched.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before the second attempt; doubles each time.")
+    timeout: float = Field(14400.0, ge=1, description="Seconds after which a job is broken off; that counts as a failure.")
     lease: float = Field(60.0, ge=2, description="Seconds after which the work of a silent worker is given away.")
+
+
+class MetricsSection(_Section):
+    """Figures for Prometheus at /metrics, /healthz and /readyz, by HTTP without a password. No patient's data, no UID."""
+
+    port: int | None = Field(None, ge=1, le=65535, description="Port; off where it is not given.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
 
 
 class ForwardSection(_Section):
@@ -127,10 +154,12 @@ class Settings(BaseSettings):
 
     node: NodeSection = NodeSection()
     receiver: ReceiverSection = ReceiverSection()
+    catalog: CatalogSection = CatalogSection()
     series: SeriesSection = SeriesSection()
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    metrics: MetricsSection = MetricsSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},
@@ -168,8 +197,19 @@ class Settings(BaseSettings):
         return self.state / "spool"
 
     @property
-    def catalog(self) -> Path:
-        return self.state / "catalog.sqlite"
+    def database(self) -> Database:
+        """Where the catalog is."""
+        if self.catalog.url is not None:
+            return Database(url=self.catalog.url, password_file=self.catalog.password_file)
+        return Database(file=self.state / "catalog.sqlite")
+
+    @property
+    def vitals(self) -> Path:
+        return self.state / "vitals"
+
+    @property
+    def counters(self) -> Path:
+        return self.state / "counters"
 
     @property
     def store(self) -> Path:

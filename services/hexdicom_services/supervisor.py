@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hexdicom.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,7 @@ _HEALTHY = 60.0  # seconds of life after which a death is the first again
 
 @dataclass(slots=True)
 class Supervised:
-    """`module.main(name)` in a process of its own (see child.py).
+    """`module.main(name)`, or `module.main(name, socket)`, in a process of its own (see child.py).
 
     Settings go in by stdin, which stays open as long as the process may live.
     """
@@ -31,6 +34,8 @@ class Supervised:
     module: str
     name: str
     speaks: bool = False  # whether it says one line when it is ready
+    socket: int = -1  # descriptor of a listening socket that it inherits
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside that of this process
     process: subprocess.Popen[str] | None = None
     delay: float = _FIRST_DELAY
     started_at: float = 0.0
@@ -38,8 +43,11 @@ class Supervised:
 
     def start(self, settings: Settings) -> dict[str, Any]:
         """Starts it; returns what it said when it was ready. Raises ConfigError where it says why it cannot run."""
+        inherited = [str(self.socket)] if self.socket >= 0 else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hexdicom_services.child", self.module, self.name],
+            [sys.executable, "-m", "hexdicom_services.child", self.module, self.name, *inherited],
+            pass_fds=[int(number) for number in inherited],
+            env={**os.environ, **self.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if self.speaks else subprocess.DEVNULL,
             text=True,
@@ -74,6 +82,11 @@ class Supervised:
     def is_due(self) -> bool:
         """Whether it is time to start it again."""
         return self.process is None and time.monotonic() >= self.start_at
+
+    def kill(self) -> None:
+        """Ends it in the middle of what it does; `died` then finds it dead."""
+        if self.process is not None:
+            self.process.kill()
 
     def stop(self) -> None:
         """Asks it to end."""

@@ -6,7 +6,7 @@ job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
 event     what happened, append-only; no patient's name or identifier in it
-meta      schema version
+meta      schema version; which kinds of jobs are paused
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from hexdicom_services.catalog.keys import KEYS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column declared INTEGER
@@ -66,6 +66,8 @@ instance = Table(
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
+Index("instance_conflict", instance.c.version, sqlite_where=instance.c.version > 1, postgresql_where=instance.c.version > 1)
+
 series = Table(
     "series",
     metadata,
@@ -76,6 +78,7 @@ series = Table(
     _number("judged"),  # the generation that intake has last looked into
     _number("instances"),
     _number("bytes"),
+    _number("priority"),  # the jobs of a higher one go first
     _time("opened_at"),  # when the first instance of this batch came: starts the force timer
     _time("last_at"),  # when the last one came: starts the silence timer
     _time("archived_at"),
