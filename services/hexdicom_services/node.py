@@ -94,6 +94,8 @@ class _Node:
         ]
         names = [f"worker-{number}" for number in range(1, settings.worker.processes + 1)]
         self._workers = [Supervised("hexdicom_services.worker", name) for name in names]
+        if settings.worker.cluster is not None:
+            self._workers = [Supervised("hexdicom_services.cluster", "cluster")]
         self._others = [Supervised("hexdicom_services.metrics.server", "metrics")] if settings.metrics.port else []
         self._listener: socket.socket | None = None
         self._overtime, self._looked = Overtime(settings.worker.timeout), 0.0

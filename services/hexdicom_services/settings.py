@@ -11,6 +11,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -96,10 +97,29 @@ class WorkerSection(_Section):
 
     processes: int = Field(1, ge=1, le=64, description="Series worked on at once.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
+    cluster: str | None = Field(
+        None,
+        description="Scheduler of a dask cluster that encodes instead: tls://HOST:PORT, or tcp://127.0.0.1:PORT on this machine.",
+    )
+    cluster_ca: Path | None = Field(None, description="With tls: certificates that we trust.")
+    cluster_certificate: Path | None = Field(None, description="With tls: our certificate.")
+    cluster_key: Path | None = Field(None, description="With tls: its key.")
     attempts: int = Field(3, ge=1, le=20, description="After so many failures a series is archived untouched.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before the second attempt; doubles each time.")
     timeout: float = Field(14400.0, ge=1, description="Seconds after which a job is broken off; that counts as a failure.")
     lease: float = Field(60.0, ge=2, description="Seconds after which the work of a silent worker is given away.")
+
+    @model_validator(mode="after")
+    def _safe_cluster(self) -> WorkerSection:
+        if self.cluster is not None:
+            parts = urlsplit(self.cluster)
+            if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+                raise ValueError("cluster is tls://HOST:PORT, or tcp://127.0.0.1:PORT")
+            if parts.scheme == "tcp" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError("cluster without TLS is on this machine only: whoever reaches a scheduler runs any code")
+            if parts.scheme == "tls" and not (self.cluster_ca and self.cluster_certificate and self.cluster_key):
+                raise ValueError("cluster with TLS needs cluster_ca, cluster_certificate and cluster_key")
+        return self
 
 
 class MetricsSection(_Section):

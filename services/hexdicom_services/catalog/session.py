@@ -83,7 +83,10 @@ def _sqlite(file: Path) -> Engine:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{file.parent} cannot be made: {error.strerror}.", hint="Set node.state_dir.") from error
-    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    # Every transaction has ended when its connection goes back: no need to roll it back once more.
+    engine = create_engine(
+        f"sqlite:///{file}", pool_reset_on_return=None, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
