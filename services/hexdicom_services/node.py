@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 _TICK = 0.1  # seconds
 _PAUSE = 1.0  # seconds after a problem
+_LONGEST_ABSENCE = 4.0  # seconds before a receiver starts again: peers that call meanwhile wait, but not for long
 _LOCK_PATIENCE = 5.0  # seconds: a node that was killed may have processes that are just ending
 _GRACE = 15.0  # seconds for each process to end
 
@@ -89,7 +90,13 @@ class _Node:
         self._settings, self._catalog = settings, catalog
         counting = {"PROMETHEUS_MULTIPROC_DIR": str(settings.counters)} if settings.metrics.port else {}
         self._receivers = [
-            Supervised("hexdicom_services.scp.server", f"receiver-{number}", speaks=True, environment=counting)
+            Supervised(
+                "hexdicom_services.scp.server",
+                f"receiver-{number}",
+                speaks=True,
+                environment=counting,
+                longest_delay=_LONGEST_ABSENCE,
+            )
             for number in range(1, settings.receiver.processes + 1)
         ]
         names = [f"worker-{number}" for number in range(1, settings.worker.processes + 1)]
@@ -105,7 +112,7 @@ class _Node:
         place = self._settings.state / "node.json"
         for folder in (self._settings.vitals, self._settings.counters):
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
+            folder.mkdir(mode=0o700, exist_ok=True)
         pulse = Pulse(self._settings.vitals, "node")
         try:
             self._listen()

@@ -91,7 +91,7 @@ class NodeStatus:
 
 def status(settings: Settings) -> NodeStatus:
     """The state of the node with these settings. Raises NotFound where there never was one, StoreError."""
-    if not settings.database.exists():
+    if not settings.database.exists() or not settings.state.is_dir():
         raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
     place = _place(settings)
     catalog = open_catalog(settings.database)

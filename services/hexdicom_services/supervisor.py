@@ -37,6 +37,7 @@ class Supervised:
     socket: int = -1  # descriptor of a listening socket that it inherits
     environment: Mapping[str, str] = field(default_factory=dict)  # beside that of this process
     process: subprocess.Popen[str] | None = None
+    longest_delay: float = _LONGEST_DELAY
     delay: float = _FIRST_DELAY
     started_at: float = 0.0
     start_at: float = field(default=0.0)
@@ -72,7 +73,7 @@ class Supervised:
         if self.process is None or self.process.poll() is None:
             return False
         lived = time.monotonic() - self.started_at
-        self.delay = _FIRST_DELAY if lived > _HEALTHY else min(_LONGEST_DELAY, self.delay * 2)
+        self.delay = _FIRST_DELAY if lived > _HEALTHY else min(self.longest_delay, self.delay * 2)
         self.start_at = time.monotonic() + self.delay
         extra = {"event": "process.died", "worker": self.name, "status": self.process.returncode}
         log.error("%s ended by itself (%s); it starts again in %.1f s", self.name, extra["status"], self.delay, extra=extra)

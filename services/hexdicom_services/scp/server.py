@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
@@ -130,6 +131,8 @@ def main(name: str, listener: str) -> None:
     except HexdicomError as error:
         child.tell_parent(error=error.message, hint=error.hint)
         return
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: pynetdicom collects every few seconds, and nobody answers meanwhile
     child.tell_parent(port=receiver.port)
     stop.wait()
     receiver.close()
