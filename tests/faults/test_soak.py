@@ -1,6 +1,6 @@
 """Hours in minutes: mixed series from several senders while encoding goes on. No instance is lost and the receiver does not grow.
 
-HEXDICOM_SOAK_INSTANCES says how many (default 2000); 20000 takes about a quarter of an hour on two idle cores:
+HEXDICOM_SOAK_INSTANCES says how many (default 2000):
 
     HEXDICOM_SOAK_INSTANCES=20000 python -m pytest tests/faults/test_soak.py -s
 """
