@@ -8,6 +8,7 @@ import socket
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -19,6 +20,11 @@ from hexdicom import pipeline
 from hexdicom.codec import Encoded, EncodeReport, Info, LayerSize, Profile
 from hexdicom.errors import BitstreamError
 from hexdicom.volume import CineVolume
+
+from .postgres import Server, server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # a law holds however long it takes: time is measured by benchmarks, and these machines are noisy
 hypothesis.settings.register_profile("hexdicom", deadline=None)
@@ -33,6 +39,13 @@ def real_data() -> Path:
     if not (folder / "INDEX.md").is_file():
         pytest.skip(f"real series are not on this machine (HEXDICOM_TEST_DATA, looked in {folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of the tests; skips where there is none. What is in it, the next test removes."""
+    with server() as made:
+        yield made
 
 
 @pytest.fixture

@@ -82,8 +82,8 @@ def _disk(settings: Settings) -> tuple[bool, str]:
 
 
 def _catalog(settings: Settings) -> tuple[bool, str]:
-    open_catalog(settings.catalog).close()
-    return True, f"{settings.catalog} opens."
+    open_catalog(settings.database).close()
+    return True, f"{settings.database} opens."
 
 
 def _port(settings: Settings) -> tuple[bool | None, str]:

@@ -1,6 +1,6 @@
 """How a process of the node lives: settings come on stdin, and it ends when stdin closes or on SIGTERM.
 
-`python -m hexdicom_services.child MODULE NAME` calls MODULE.main(NAME).
+`python -m hexdicom_services.child MODULE NAME [SOCKET]` calls MODULE.main(NAME [, SOCKET]).
 
 The supervisor keeps the other end of that pipe open as long as it lives. So no process outlives it, whatever killed it.
 """
@@ -44,4 +44,4 @@ def _wait_for_parent(stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    importlib.import_module(sys.argv[1]).main(sys.argv[2])
+    importlib.import_module(sys.argv[1]).main(*sys.argv[2:])

@@ -38,6 +38,7 @@ EVENTS: Final = {
     "instance.damaged": "an instance that is not what was archived was not restored",
     "header.failed": "a header made the reader fail; its file is kept untouched",
     "job.retry": "work on a series failed and will be tried again",
+    "job.timeout": "a job took too long; its worker was ended and the job will be tried again",
     "job.lost": "a worker lost the lease on its job to another one",
     "forward.sent": "a PACS accepted what was forwarded; by configuration it was not read back",
     "forward.verified": "a PACS gave back what was forwarded, unchanged",

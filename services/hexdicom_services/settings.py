@@ -11,6 +11,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from hexdicom.errors import ConfigError
 from hexdicom_services.callers import Caller
 from hexdicom_services.collector import Collector
+from hexdicom_services.database import Database, check_url
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
 from hexdicom_services.tls import TlsFiles, Verify
 
@@ -53,8 +55,9 @@ class NodeSection(_Section):
 class ReceiverSection(_Section):
     """The process that answers the scanner."""
 
-    max_associations: int = Field(64, ge=1, le=1000, description="Associations at once; more are refused.")
-    max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address.")
+    processes: int = Field(1, ge=1, le=64, description="Processes that receive, all on the one port.")
+    max_associations: int = Field(64, ge=1, le=1000, description="Associations at once, of all processes; more are refused.")
+    max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address, of each process.")
     max_pending: int = Field(
         128,
         ge=2,
@@ -120,6 +123,23 @@ class SeriesSection(_Section):
     force: float = Field(3600.0, ge=1, description="Seconds after the first instance that close it in any case.")
 
 
+class CatalogSection(_Section):
+    """What the node remembers: which instances, series, jobs and archives there are."""
+
+    url: str | None = Field(
+        None,
+        description="postgresql+psycopg://USER@HOST:PORT/NAME, for this node alone. Default: SQLite, catalog.sqlite in state_dir.",
+    )
+    password_file: Path | None = Field(None, description="File that holds the password for it.")
+
+    @field_validator("url")
+    @classmethod
+    def _legal_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            _as_value_error(check_url, value)
+        return value
+
+
 class ArchiveSection(_Section):
     """How a series is archived, and where."""
 
@@ -132,9 +152,36 @@ class WorkerSection(_Section):
 
     processes: int = Field(1, ge=1, le=64, description="Series worked on at once.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
+    cluster: str | None = Field(
+        None,
+        description="Scheduler of a dask cluster that encodes instead: tls://HOST:PORT, or tcp://127.0.0.1:PORT on this machine.",
+    )
+    cluster_ca: Path | None = Field(None, description="With tls: certificates that we trust.")
+    cluster_certificate: Path | None = Field(None, description="With tls: our certificate.")
+    cluster_key: Path | None = Field(None, description="With tls: its key.")
     attempts: int = Field(3, ge=1, le=20, description="After so many failures a series is archived untouched.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before the second attempt; doubles each time.")
+    timeout: float = Field(14400.0, ge=1, description="Seconds after which a job is broken off; that counts as a failure.")
     lease: float = Field(60.0, ge=2, description="Seconds after which the work of a silent worker is given away.")
+
+    @model_validator(mode="after")
+    def _safe_cluster(self) -> WorkerSection:
+        if self.cluster is not None:
+            parts = urlsplit(self.cluster)
+            if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+                raise ValueError("cluster is tls://HOST:PORT, or tcp://127.0.0.1:PORT")
+            if parts.scheme == "tcp" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError("cluster without TLS is on this machine only: whoever reaches a scheduler runs any code")
+            if parts.scheme == "tls" and not (self.cluster_ca and self.cluster_certificate and self.cluster_key):
+                raise ValueError("cluster with TLS needs cluster_ca, cluster_certificate and cluster_key")
+        return self
+
+
+class MetricsSection(_Section):
+    """Figures for Prometheus at /metrics, /healthz and /readyz, by HTTP without a password. No patient's data, no UID."""
+
+    port: int | None = Field(None, ge=1, le=65535, description="Port; off where it is not given.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
 
 
 class ForwardSection(_Section):
@@ -183,11 +230,13 @@ class Settings(BaseSettings):
     node: NodeSection = NodeSection()
     receiver: ReceiverSection = ReceiverSection()
     tls: TlsSection = TlsSection()
+    catalog: CatalogSection = CatalogSection()
     series: SeriesSection = SeriesSection()
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
     audit: AuditSection = AuditSection()
+    metrics: MetricsSection = MetricsSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},
@@ -226,8 +275,19 @@ class Settings(BaseSettings):
         return self.state / "spool"
 
     @property
-    def catalog(self) -> Path:
-        return self.state / "catalog.sqlite"
+    def database(self) -> Database:
+        """Where the catalog is."""
+        if self.catalog.url is not None:
+            return Database(url=self.catalog.url, password_file=self.catalog.password_file)
+        return Database(file=self.state / "catalog.sqlite")
+
+    @property
+    def vitals(self) -> Path:
+        return self.state / "vitals"
+
+    @property
+    def counters(self) -> Path:
+        return self.state / "counters"
 
     @property
     def store(self) -> Path:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
 from hexdicom.errors import NotFound
-from hexdicom_services.catalog import audit_rows
+from hexdicom_services import attention
+from hexdicom_services.attention import Attention, Situation
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
 from hexdicom_services.catalog.session import open_catalog
 
@@ -70,7 +72,7 @@ class NodeStatus:
     working: tuple[Work, ...]
     failures: tuple[Failure, ...]
     disk_free: int
-    audit_waiting: int  # messages that the collector of the audit trail does not have; 0 without one
+    attention: tuple[Attention, ...]
 
     @property
     def ratio(self) -> float:
@@ -89,14 +91,14 @@ class NodeStatus:
 
 def status(settings: Settings) -> NodeStatus:
     """The state of the node with these settings. Raises NotFound where there never was one, StoreError."""
-    if not settings.catalog.exists():
+    if not settings.database.exists() or not settings.state.is_dir():
         raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
     place = _place(settings)
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     try:
         with catalog.read() as connection:
             counts = _counts(connection)
-            waiting = audit_rows.waiting(connection) if settings.audit.collector else 0
+            lines = attention.attention(Situation(settings, connection, time.time(), running=bool(place)))
     finally:
         catalog.close()
     return NodeStatus(
@@ -107,7 +109,7 @@ def status(settings: Settings) -> NodeStatus:
         ae_title=settings.node.ae_title,
         state_dir=str(settings.state),
         disk_free=shutil.disk_usage(settings.state).free,
-        audit_waiting=waiting,
+        attention=lines,
         **counts,
     )
 
@@ -137,15 +139,15 @@ def _counts(connection: Connection) -> dict[str, Any]:
     untouched = connection.execute(select(*sums).where(passed)).one()
     return {
         "instances_received": received[0],
-        "bytes_received": received[1] or 0,
+        "bytes_received": int(received[1] or 0),
         "series": _by_state(connection, series),
         "jobs": _by_state(connection, job),
         "archives": archives[0],
-        "archive_bytes": archives[1] or 0,
-        "source_bytes": archives[2] or 0,
-        "archived_instances": archives[3] or 0,
+        "archive_bytes": int(archives[1] or 0),
+        "source_bytes": int(archives[2] or 0),
+        "archived_instances": int(archives[3] or 0),
         "passed_through": untouched[0],
-        "passed_through_bytes": untouched[1] or 0,
+        "passed_through_bytes": int(untouched[1] or 0),
         "deliveries": _deliveries(connection),
         "working": _working(connection),
         "failures": _failures(connection),

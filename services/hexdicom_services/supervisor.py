@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hexdicom.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,7 @@ _HEALTHY = 60.0  # seconds of life after which a death is the first again
 
 @dataclass(slots=True)
 class Supervised:
-    """`module.main(name)` in a process of its own (see child.py).
+    """`module.main(name)`, or `module.main(name, socket)`, in a process of its own (see child.py).
 
     Settings go in by stdin, which stays open as long as the process may live.
     """
@@ -31,15 +34,21 @@ class Supervised:
     module: str
     name: str
     speaks: bool = False  # whether it says one line when it is ready
+    socket: int = -1  # descriptor of a listening socket that it inherits
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside that of this process
     process: subprocess.Popen[str] | None = None
+    longest_delay: float = _LONGEST_DELAY
     delay: float = _FIRST_DELAY
     started_at: float = 0.0
     start_at: float = field(default=0.0)
 
     def start(self, settings: Settings) -> dict[str, Any]:
         """Starts it; returns what it said when it was ready. Raises ConfigError where it says why it cannot run."""
+        inherited = [str(self.socket)] if self.socket >= 0 else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hexdicom_services.child", self.module, self.name],
+            [sys.executable, "-m", "hexdicom_services.child", self.module, self.name, *inherited],
+            pass_fds=[int(number) for number in inherited],
+            env={**os.environ, **self.environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if self.speaks else subprocess.DEVNULL,
             text=True,
@@ -64,7 +73,7 @@ class Supervised:
         if self.process is None or self.process.poll() is None:
             return False
         lived = time.monotonic() - self.started_at
-        self.delay = _FIRST_DELAY if lived > _HEALTHY else min(_LONGEST_DELAY, self.delay * 2)
+        self.delay = _FIRST_DELAY if lived > _HEALTHY else min(self.longest_delay, self.delay * 2)
         self.start_at = time.monotonic() + self.delay
         extra = {"event": "process.died", "worker": self.name, "status": self.process.returncode}
         log.error("%s ended by itself (%s); it starts again in %.1f s", self.name, extra["status"], self.delay, extra=extra)
@@ -74,6 +83,11 @@ class Supervised:
     def is_due(self) -> bool:
         """Whether it is time to start it again."""
         return self.process is None and time.monotonic() >= self.start_at
+
+    def kill(self) -> None:
+        """Ends it in the middle of what it does; `died` then finds it dead."""
+        if self.process is not None:
+            self.process.kill()
 
     def stop(self) -> None:
         """Asks it to end."""

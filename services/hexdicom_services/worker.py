@@ -26,6 +26,7 @@ from hexdicom_services.jobs.forward import forward_series
 from hexdicom_services.logs import short
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.stores.folder import FolderStore
+from hexdicom_services.vitals import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _POLL = 0.2  # seconds between looks for work
+_PAUSE = 2.0  # seconds after the catalog was away
 _LONGEST_DELAY = 900.0
 
 
@@ -51,12 +53,16 @@ class Worker:
     job: Job | None = None
     step: str = ""
     fraction: float = 0.0
+    owed: Job | None = None  # a job that could not be finished because the catalog was away
 
     def run_next(self) -> bool:
         """Does the next job that is due; False where there is none. Never raises for a job that fails."""
         lease = self.settings.worker.lease
         with self.catalog.write() as connection:
+            if self.owed is not None:  # no fault of the series
+                ledger.give_back(connection, self.owed.id, self.name, self.clock())
             job = ledger.claim(connection, self.name, self.clock(), lease)
+        self.owed = None
         if job is None:
             return False
         self.step, self.fraction, self.job = "", 0.0, job
@@ -65,6 +71,9 @@ class Worker:
                 self._archive(job)
             else:
                 self._forward(job)
+        except StoreError:
+            self.owed = job
+            raise
         finally:
             self.job = None
         return True
@@ -162,11 +171,15 @@ class Worker:
 def keep_alive(worker: Worker, stop: threading.Event) -> None:
     """Holds the lease while the worker works; ends the process, in the middle of it, when asked to stop."""
     pause = min(5.0, worker.settings.worker.lease / 4)
-    while not stop.wait(pause):
+    pulse = Pulse(worker.settings.vitals, worker.name)
+    while True:
+        pulse.beat()
+        if stop.wait(pause):
+            break
         try:
             worker.hold()
-        except StoreError:
-            log.exception("the lease could not be renewed", extra={"event": "loop.error"})
+        except StoreError as error:
+            log.warning("the lease could not be renewed: %s", error, extra={"event": "loop.error"})
     try:
         worker.give_back()
     finally:
@@ -177,14 +190,19 @@ def main(name: str) -> None:
     """A worker process (see child.py)."""
     settings, stop = child.begin()
     archiver = PipelineArchiver(load_profile(settings.archive.profile), settings.worker.device)
-    worker = Worker(settings, open_catalog(settings.catalog), archiver, name)
+    worker = Worker(settings, open_catalog(settings.database), archiver, name)
     threading.Thread(target=keep_alive, args=(worker, stop), name="lease", daemon=True).start()
     while not stop.is_set():
         try:
             busy = worker.run_next()
-        except Exception:  # the catalog is locked or its disk is full: that may pass
-            log.exception("the worker could not take a job", extra={"event": "loop.error"})
+        except HexdicomError as error:  # the catalog is away or its disk is full: that may pass
+            log.error("the worker could not go on: %s", error, extra={"event": "loop.error"})  # noqa: TRY400 - it says it all
             busy = False
+            stop.wait(_PAUSE)
+        except Exception:
+            log.exception("the worker could not go on", extra={"event": "loop.error"})
+            busy = False
+            stop.wait(_PAUSE)
         if not busy:
             stop.wait(_POLL)
     threading.Event().wait()  # the lease thread ends the process

@@ -44,17 +44,19 @@ class NodeProcess:
     folder: Path
     silence: float = 1.0
     reserve_mb: int = 0
+    more: dict[str, Any] = field(default_factory=dict)  # sections of the settings that a test has its own of
     process: subprocess.Popen[bytes] | None = None
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.settings = Settings(
-            node=NodeSection(port=0, state_dir=self.folder / "state"),
-            receiver=ReceiverSection(disk_reserve_mb=self.reserve_mb),
-            series=SeriesSection(silence=self.silence, settle=min(self.silence, 0.5)),
-            worker=WorkerSection(retry_delay=0.5, device="cpu"),
-            logging=LoggingSection(format="text"),
-        )
+        sections: dict[str, Any] = {
+            "node": NodeSection(port=0, state_dir=self.folder / "state"),
+            "receiver": ReceiverSection(disk_reserve_mb=self.reserve_mb),
+            "series": SeriesSection(silence=self.silence, settle=min(self.silence, 0.5)),
+            "worker": WorkerSection(retry_delay=0.5, device="cpu"),
+            "logging": LoggingSection(format="text"),
+        }
+        self.settings = Settings(**(sections | self.more))
 
     def start(self) -> int:
         """The port it listens on."""
@@ -112,7 +114,7 @@ class NodeProcess:
         return pytest.fail(f"{now}\n{self.log.read_text()[-2000:]}")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        catalog = open_catalog(self.settings.catalog)
+        catalog = open_catalog(self.settings.database)
         try:
             with catalog.read() as connection:
                 return [tuple(row) for row in connection.exec_driver_sql(sql)]

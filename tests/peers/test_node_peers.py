@@ -102,7 +102,7 @@ def start(settings: Settings, folder: Path) -> tuple[subprocess.Popen[bytes], in
 
 
 def status_running(settings: Settings) -> bool:
-    return settings.catalog.exists() and status(settings).running
+    return settings.database.exists() and status(settings).running
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def test_what_a_receiver_does_is_in_the_trail(tmp_path: Path, phantom_files: lis
 
 def test_a_stranger_who_tries_again_and_again_does_not_fill_the_disk(tmp_path: Path) -> None:
     settings = Settings(node=NodeSection(state_dir=tmp_path))
-    catalog, now = open_catalog(settings.catalog), [NOW]
+    catalog, now = open_catalog(settings.database), [NOW]
     auditor = Auditor(Trail.of(settings, catalog), lambda: now[0])
     for _ in range(500):
         auditor.refused("STRANGER", "10.0.0.66", "not known")
@@ -180,7 +180,7 @@ def test_a_stranger_who_tries_again_and_again_does_not_fill_the_disk(tmp_path: P
 
 
 def rows(settings: Settings) -> list[audit_rows.Row]:
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     try:
         with catalog.read() as connection:
             return audit_rows.unshipped(connection, 1000)
@@ -249,7 +249,7 @@ def shipping(
         tls=TlsSection(certificate=scanner_pair.certificate, key=scanner_pair.key, ca=authority.ca),
         audit=AuditSection(collector=f"tls://127.0.0.1:{listening.port}"),
     )
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     yield settings, catalog, listening
     if listening._open:
         listening.stop()
@@ -316,7 +316,7 @@ def test_a_collector_that_cannot_prove_who_it_is_gets_nothing(
     stranger = Authority(tmp_path / "stranger", "stranger")
     changed = settings.model_copy(update={"tls": settings.tls.model_copy(update={"ca": stranger.ca})})
     leave(settings, catalog, 0, 2)
-    assert status(settings).audit_waiting == 2
+    assert any("2 messages of the audit trail" in line.what for line in status(settings).attention)
     shipper = Shipper(changed, catalog)
     shipper.start()
     shipper.close()
@@ -331,7 +331,7 @@ def test_udp_takes_one_datagram_each(tmp_path: Path) -> None:
         collector.settimeout(10)
         port = collector.getsockname()[1]
         settings = Settings(node=NodeSection(state_dir=tmp_path), audit=AuditSection(collector=f"udp://127.0.0.1:{port}"))
-        catalog = open_catalog(settings.catalog)
+        catalog = open_catalog(settings.database)
         leave(settings, catalog, 0, 3)
         shipper = Shipper(settings, catalog)
         shipper.start()

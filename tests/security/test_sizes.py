@@ -154,7 +154,7 @@ def test_a_crash_between_file_and_name_loses_nothing(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             spool.take(target, again.path, again.handle)
     assert not file.exists()
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     assert recover(settings, catalog).renamed == 1
     catalog.close()
     assert file.is_file()

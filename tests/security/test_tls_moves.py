@@ -82,7 +82,7 @@ def test_move_get_and_reading_back_go_through_tls(
 
 def trail(settings: Settings) -> list[audit_rows.Row]:
 
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     with catalog.read() as connection:
         found = audit_rows.unshipped(connection, 1000)
     catalog.close()

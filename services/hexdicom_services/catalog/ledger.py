@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from hexdicom_services.catalog import holdings, pauses
 from hexdicom_services.catalog.lifecycle import move_job, move_series
 from hexdicom_services.catalog.models import job, series
+
+_LOOK = 64  # jobs looked at for one that can be claimed; those that cannot are out of the way afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,16 @@ _COLUMNS = tuple(job.c[name] for name in Job.__slots__)
 
 
 def claim(connection: Connection, worker: str, now: float, lease: float) -> Job | None:
-    """The next job that is due, or whose worker has gone silent; None where there is nothing to do."""
+    """The next job that is due, or whose worker has gone silent; None where there is nothing to do.
+
+    `Catalog.write` lets one transaction write at a time, on every database: no other worker looks at the same rows meanwhile.
+    """
     due = or_(and_(job.c.state == "READY", job.c.not_before <= now), and_(job.c.state == "RUNNING", job.c.lease_until < now))
     # Archiving before forwarding, then in the order of arrival: a PACS that is away must not hold up the scanner's series.
-    for row in connection.execute(select(*_COLUMNS, job.c.state).where(due).order_by(job.c.kind, job.c.id)).all():
+    whose = job.outerjoin(series, series.c.series_instance_uid == job.c.series_instance_uid)
+    first = select(*_COLUMNS, job.c.state).select_from(whose).where(due, job.c.kind.not_in(pauses.paused(connection)))
+    order = (func.coalesce(series.c.priority, 0).desc(), job.c.kind, job.c.id)
+    for row in connection.execute(first.order_by(*order).limit(_LOOK)).all():
         if row.state == "RUNNING":
             move_job(connection, row.id, "READY", now)
         if row.kind == "archive" and not _take_series(connection, row.series_instance_uid, now):
@@ -80,7 +89,7 @@ def release_all(connection: Connection, now: float) -> int:
 
 
 def add_forward(connection: Connection, uid: str, target: str, generation: int, now: float) -> None:
-    """A job to forward what is archived of a series; the one that is there already is left alone."""
+    """A job to forward what is archived of a series; one that is there is taken up again where something is left to send."""
     values = {
         "kind": "forward",
         "series_instance_uid": uid,
@@ -90,13 +99,23 @@ def add_forward(connection: Connection, uid: str, target: str, generation: int, 
         "created_at": now,
     }
     connection.execute(insert(job).values(values).on_conflict_do_nothing())
+    same = and_(job.c.kind == "forward", job.c.series_instance_uid == uid, job.c.target == target, job.c.generation == generation)
+    finished = connection.scalar(select(job.c.id).where(same, job.c.state.in_(("DONE", "FAILED"))))
+    if finished is not None and holdings.undelivered(connection, uid, target):
+        move_job(connection, finished, "READY", now, attempts=0, not_before=0, error="")
 
 
 def open_jobs(connection: Connection, now: float) -> int:
-    """How many jobs are waiting or running; one for a PACS that is away counts only while it is due."""
-    waiting = or_(job.c.state == "RUNNING", and_(job.c.state == "READY", job.c.kind == "archive"))
-    due = and_(job.c.state == "READY", job.c.kind == "forward", job.c.not_before <= now)
-    return len(connection.scalars(select(job.c.id).where(or_(waiting, due))).all())
+    """How many jobs are waiting or running. One that is paused does not count, one for a PACS that is away only while it is due."""
+    running, ready = job.c.state == "RUNNING", job.c.state == "READY"
+    waiting = and_(ready, or_(job.c.kind == "archive", job.c.not_before <= now), job.c.kind.not_in(pauses.paused(connection)))
+    return connection.scalar(select(func.count()).select_from(job).where(or_(running, waiting))) or 0
+
+
+def blame(connection: Connection, job_id: int, worker: str, error: str) -> bool:
+    """Says why a worker is going to be ended; False where it has the job no more."""
+    held = and_(job.c.id == job_id, job.c.worker == worker, job.c.state == "RUNNING")
+    return connection.execute(update(job).where(held).values(error=error)).rowcount == 1
 
 
 def uncount(connection: Connection, job_id: int) -> None:

@@ -20,12 +20,13 @@ SERIES: dict[str, frozenset[str]] = {
 }
 
 # A job: to do (READY), leased to a worker (RUNNING), finished (DONE), given up (FAILED; an operator may requeue it).
+# One that forwards is taken up again (DONE to READY) when there is something new to forward.
 # A job whose series got new instances before it began is replaced by the next one (DROPPED).
 JOB: dict[str, frozenset[str]] = {
     "READY": frozenset({"RUNNING", "DROPPED"}),
     "RUNNING": frozenset({"READY", "DONE", "FAILED"}),
     "FAILED": frozenset({"READY"}),
-    "DONE": frozenset(),
+    "DONE": frozenset({"READY"}),
     "DROPPED": frozenset(),
 }
 

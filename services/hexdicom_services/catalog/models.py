@@ -7,7 +7,7 @@ stored    what the store holds: archive objects, and instances that were passed 
 delivery  how far a stored object has come at each PACS that gets it too
 event     what happened, append-only; no patient's name or identifier in it
 audit     the audit trail (PS3.15 A.5), append-only; names patients, as it must
-meta      schema version, and how far the audit trail was shipped
+meta      schema version; how far the audit trail was shipped; which kinds of jobs are paused
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ instance = Table(
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
+Index("instance_conflict", instance.c.version, sqlite_where=instance.c.version > 1, postgresql_where=instance.c.version > 1)
+
 series = Table(
     "series",
     metadata,
@@ -77,6 +79,7 @@ series = Table(
     _number("judged"),  # the generation that intake has last looked into
     _number("instances"),
     _number("bytes"),
+    _number("priority"),  # the jobs of a higher one go first
     _time("opened_at"),  # when the first instance of this batch came: starts the force timer
     _time("last_at"),  # when the last one came: starts the silence timer
     _time("archived_at"),

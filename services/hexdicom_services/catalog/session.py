@@ -1,7 +1,9 @@
-"""The connection of one process to the catalog: one engine per process, short transactions.
+"""The connection of one process to the catalog: one engine per process, short transactions, one that writes at a time.
 
-SQLite: write-ahead log with synchronous FULL, so that a commit survives a power cut; a transaction that will write
-takes its lock at the start (BEGIN IMMEDIATE), so that none fails half way for want of it.
+Everything that changes the catalog reads first and then decides, so writers follow one another, on every database: SQLite by
+BEGIN IMMEDIATE, PostgreSQL by an advisory lock that the transaction takes at its start (catalog/postgres.py).
+
+SQLite: write-ahead log with synchronous FULL, so that a commit survives a power cut.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from sqlalchemy.exc import DBAPIError
 
 from hexdicom.durable import sync_folder
 from hexdicom.errors import ConfigError, StoreError
+from hexdicom_services.catalog import postgres
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hexdicom_services.database import Database
 
 _BUSY_SECONDS = 30.0
 
@@ -47,31 +52,44 @@ class Catalog:
             with self._engine.connect().execution_options(hexdicom_write=write) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
-            raise StoreError(f"The catalog failed: {error.orig}.", hint="Is the disk full?") from error
+            hint = "Is the disk full?" if self._engine.dialect.name == "sqlite" else "Does PostgreSQL run?"
+            raise StoreError(f"The catalog failed: {_first_line(error)}.", hint=hint) from error
 
     def close(self) -> None:
         self._engine.dispose()
 
 
-def open_catalog(file: Path) -> Catalog:
-    """The catalog in that file; made where there is none. Raises ConfigError, StoreError."""
-    fresh = not file.exists()
+def open_catalog(database: Database) -> Catalog:
+    """The catalog of that database; made where there is none. Raises ConfigError, StoreError."""
+    engine = _sqlite(database.file) if database.file is not None else postgres.engine(database)
+    catalog = Catalog(engine)
+    try:
+        if not _has_schema(catalog, database):
+            with catalog.write() as connection:
+                if not inspect(connection).has_table("meta"):  # another process may have been faster
+                    metadata.create_all(connection)
+                    connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
+            if database.file is not None:
+                database.file.chmod(0o600)  # it names patients
+                sync_folder(database.file.parent)
+    except BaseException:
+        catalog.close()
+        raise
+    return catalog
+
+
+def _sqlite(file: Path) -> Engine:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{file.parent} cannot be made: {error.strerror}.", hint="Set node.state_dir.") from error
-    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    # Every transaction has ended when its connection goes back: no need to roll it back once more.
+    engine = create_engine(
+        f"sqlite:///{file}", pool_reset_on_return=None, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+    )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
-    catalog = Catalog(engine)
-    if fresh or not _has_schema(catalog, file):
-        with catalog.write() as connection:
-            if not inspect(connection).has_table("meta"):  # another process may have been faster
-                metadata.create_all(connection)
-                connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
-        file.chmod(0o600)  # it names patients
-        sync_folder(file.parent)
-    return catalog
+    return engine
 
 
 def _on_connect(connection: Any, _: Any) -> None:
@@ -85,7 +103,12 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _has_schema(catalog: Catalog, file: Path) -> bool:
+def _first_line(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error.orig).__name__
+
+
+def _has_schema(catalog: Catalog, database: Database) -> bool:
     """Whether the tables are there. Raises ConfigError where they are those of another version."""
     with catalog.read() as connection:
         if not inspect(connection).has_table("meta"):
@@ -93,7 +116,7 @@ def _has_schema(catalog: Catalog, file: Path) -> bool:
         found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
     if found != str(SCHEMA_VERSION):
         raise ConfigError(
-            f"The catalog {file} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
+            f"The catalog {database} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
             hint="Use the hexdicom that wrote it, or a later one.",
         )
     return True

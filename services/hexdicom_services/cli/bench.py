@@ -137,24 +137,34 @@ def report(result: Path, output: Path) -> None:
 @bench.command()
 @click.option("--instances", default=300, show_default=True, type=click.IntRange(1), help="Instances of 131 kB to send.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Rounds; the median counts.")
+@click.option("--associations", "-n", multiple=True, default=(1, 4, 16), show_default=True, type=click.IntRange(1), help="At once.")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Receivers of the node.")
 @json_option
-def receive(instances: int, rounds: int, as_json: bool) -> None:
-    """Instances per second that the node takes on one association.
+def receive(instances: int, rounds: int, associations: tuple[int, ...], processes: int, as_json: bool) -> None:
+    """Instances per second that the node takes, and CPU time for each.
 
     DCMTK's storescu sends to the node, to DCMTK's storescp and to Orthanc in turn, with TCP_NODELAY on both ends. The node
-    answers only after its bytes are on disk; the others do not promise that.
+    answers only after its bytes are on disk, and so does Orthanc by its defaults; storescp does not promise that. Sender and
+    receiver share the machine.
     """
     from hexdicom_services.cli.bench_receive import measure
 
     with messages().status("starting") as line:
-        results = measure(instances, rounds, say=line.update)
+        results = measure(instances, rounds, associations, processes, say=line.update)
     if as_json:
-        emit({"instances": instances, "rounds": rounds, "receivers": results})
+        emit({"instances": instances, "rounds": rounds, "processes": processes, "receivers": results})
         return
-    rows = table("receiver", "instances/s", "MB/s", "rounds", right=["instances/s", "MB/s"])
+    columns = ("receiver", "associations", "instances/s", "MB/s", "CPU ms each", "rounds")
+    rows = table(*columns, right=columns[1:5])
     for one in results:
-        rounds_text = ", ".join(f"{value:.0f}" for value in one["rounds"])
-        rows.add_row(one["receiver"], f"{one['instances_per_second']:.0f}", f"{one['megabytes_per_second']:.1f}", rounds_text)
+        rows.add_row(
+            one["receiver"],
+            str(one["associations"]),
+            f"{one['instances_per_second']:.0f}",
+            f"{one['megabytes_per_second']:.1f}",
+            f"{one['cpu_seconds_per_instance'] * 1000:.2f}",
+            ", ".join(f"{value:.0f}" for value in one["rounds"]),
+        )
     screen().print(rows)
 
 

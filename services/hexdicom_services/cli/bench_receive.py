@@ -1,4 +1,8 @@
-"""How fast instances are taken in: the same files by the same sender to three receivers, in turn, several times."""
+"""How fast instances are taken in, and what that costs: the same files by the same sender to three receivers, in turn.
+
+What the receivers promise differs. The node answers after fsync and commit. Orthanc, by its defaults, flushes its files and its
+index too. DCMTK storescp writes files and flushes nothing; it has a process for each association.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,86 +34,120 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}  # else DCMTK waits 40 ms per message for Nagle's sake
 
 
-def measure(instances: int, rounds: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One entry per receiver. Raises ConfigError without DCMTK, PeerError where a receiver does not take everything."""
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    peer: Peer
+    pid: int
+
+
+def measure(
+    instances: int, rounds: int, associations: Sequence[int], processes: int, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """One entry per receiver and number of associations. processes: receivers of the node.
+
+    Raises ConfigError without DCMTK, PeerError where a receiver does not take everything.
+    """
     sender = shutil.which("storescu")
     if sender is None:
         raise ConfigError("The sender, DCMTK's storescu, is not installed.", hint="On Debian: apt install dcmtk.")
     with tempfile.TemporaryDirectory(prefix="hexdicom-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        size = _make(folder / "series", instances)
-        receivers = {"hexdicom": stack.enter_context(own_node(folder / "state", folder / "archive", encode=False)).peer}
+        own = stack.enter_context(own_node(folder / "state", folder / "archive", encode=False, receivers=processes))
+        receivers = {"hexdicom": _Receiver(own.peer, own.pid)}
         if shutil.which("storescp"):
             receivers["DCMTK storescp"] = stack.enter_context(_storescp(folder))
         if shutil.which("Orthanc"):
             receivers["Orthanc"] = stack.enter_context(_orthanc(folder))
-        taken: dict[str, list[float]] = {receiver: [] for receiver in receivers}
-        for number in range(1, rounds + 1):
-            _make(folder / "series", instances, seed=number)  # new instances each time: nobody answers from memory
-            for receiver, peer in receivers.items():
-                say(f"round {number} of {rounds}: {receiver}")
-                taken[receiver].append(instances / _send(sender, peer, folder / "series"))
+        found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        size = 0
+        for number in range(rounds):
+            for count in associations:
+                # New instances each time: nobody answers from memory.
+                size = _make(folder / "series", instances, count, seed=number * 1000 + count)
+                for receiver, one in receivers.items():
+                    say(f"round {number + 1} of {rounds}, {count} associations: {receiver}")
+                    busy = _busy_seconds(one.pid)
+                    seconds = _send(sender, one.peer, folder / "series")
+                    entry = (instances / seconds, (_busy_seconds(one.pid) - busy) / instances)
+                    found.setdefault((receiver, count), []).append(entry)
     return [
         {
             "receiver": receiver,
-            "instances_per_second": statistics.median(values),
-            "megabytes_per_second": statistics.median(values) * size / instances / 1e6,
-            "rounds": values,
+            "associations": count,
+            "instances_per_second": (rate := statistics.median(value for value, _ in values)),
+            "megabytes_per_second": rate * size / instances / 1e6,
+            "cpu_seconds_per_instance": statistics.median(value for _, value in values),
+            "rounds": [value for value, _ in values],
         }
-        for receiver, values in taken.items()
+        for (receiver, count), values in found.items()
     ]
 
 
-def _make(folder: Path, instances: int, seed: int = 0) -> int:
-    """Files of 256×256 values in a fresh folder; returns their bytes. Pixels repeat, UIDs do not: nobody looks at pixels."""
+def _make(folder: Path, instances: int, parts: int, seed: int) -> int:
+    """Files of 256×256 values in `parts` folders below a fresh one; returns their bytes. Pixels repeat, UIDs do not."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     ds = next(iter(beating_heart(slices=1, phases=1, rows=256, columns=256, seed=seed)))
     stem, total = str(ds.SOPInstanceUID)[:50], 0
     for number in range(1, instances + 1):
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = UID(f"{stem}.{number}")
         ds.InstanceNumber = number
-        path = folder / f"{number:05}.dcm"
+        path = folder / str(number % parts) / f"{number:05}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
         ds.save_as(path, enforce_file_format=True)
         total += path.stat().st_size
     return total
 
 
 def _send(sender: str, peer: Peer, folder: Path) -> float:
-    """Seconds for one association with everything in the folder."""
-    command = [sender, "-aec", peer.ae_title, "--scan-directories", peer.host, str(peer.port), str(folder)]
+    """Seconds for everything in the folder, with an association for each folder below it, all at once."""
+    command = [sender, "-aec", peer.ae_title, "--scan-directories", peer.host, str(peer.port)]
     started = time.perf_counter()
-    done = subprocess.run(command, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    senders = [
+        subprocess.Popen([*command, str(part)], env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for part in sorted(folder.iterdir())
+    ]
+    said = [process.communicate()[1] for process in senders]
     took = time.perf_counter() - started
-    if done.returncode != 0:
-        raise PeerError(f"{peer} did not take everything: {done.stderr.strip()[-300:]}")
+    for process, message in zip(senders, said, strict=True):
+        if process.returncode != 0:
+            raise PeerError(f"{peer} did not take everything: {message.strip()[-300:]}")
     return took
 
 
+def _busy_seconds(pid: int) -> float:
+    """CPU time of a process, of those that it started, and of those of them that have ended."""
+    place = Path(f"/proc/{pid}")
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    own = sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime, cstime: proc(5)
+    children = (place / "task" / str(pid) / "children").read_text().split()
+    return own + sum(_busy_seconds(int(child)) for child in children)
+
+
 @contextmanager
-def _storescp(folder: Path) -> Iterator[Peer]:
+def _storescp(folder: Path) -> Iterator[_Receiver]:
     received, port = folder / "storescp", _free_port()
     received.mkdir()
-    with _running(["storescp", "--bit-preserving", "-od", str(received), str(port)], folder / "storescp.log"):
-        yield _ready(Peer("STORESCP", "127.0.0.1", port))
+    command = ["storescp", "--fork", "--bit-preserving", "-od", str(received), str(port)]
+    with _running(command, folder / "storescp.log") as pid:
+        yield _Receiver(_ready(Peer("STORESCP", "127.0.0.1", port)), pid)
 
 
 @contextmanager
-def _orthanc(folder: Path) -> Iterator[Peer]:
+def _orthanc(folder: Path) -> Iterator[_Receiver]:
     port = _free_port()
     config = folder / "orthanc.json"
     places = {"StorageDirectory": str(folder / "orthanc"), "IndexDirectory": str(folder / "orthanc")}
     ports = {"DicomAet": "ORTHANC", "DicomPort": port, "HttpPort": _free_port()}
     config.write_text(json.dumps({**places, **ports, "Plugins": []}))
-    with _running(["Orthanc", str(config)], folder / "orthanc.log"):
-        yield _ready(Peer("ORTHANC", "127.0.0.1", port))
+    with _running(["Orthanc", str(config)], folder / "orthanc.log") as pid:
+        yield _Receiver(_ready(Peer("ORTHANC", "127.0.0.1", port)), pid)
 
 
 @contextmanager
-def _running(command: Sequence[str], log: Path) -> Iterator[None]:
+def _running(command: Sequence[str], log: Path) -> Iterator[int]:
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=_ENVIRONMENT) as process:
         try:
-            yield
+            yield process.pid
         finally:
             process.terminate()
 

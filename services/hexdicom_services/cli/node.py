@@ -13,6 +13,7 @@ import platformdirs
 from hexdicom.errors import ConfigError
 from hexdicom_services import node as service
 from hexdicom_services import settings as configuration
+from hexdicom_services.cli import node_jobs
 from hexdicom_services.cli.files import write_whole
 from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
@@ -117,8 +118,8 @@ def status(config: Path | None, as_json: bool) -> None:
         rows.add_row(work.kind, f"{work.series_instance_uid}: {doing}")
     for failed in now.failures:
         rows.add_row("failed", f"{failed.kind} of {failed.series_instance_uid}: {failed.reason}")
-    if now.audit_waiting:
-        rows.add_row("audit", f"{now.audit_waiting} messages wait for their collector: see the log, and [audit]")
+    for line in now.attention:
+        rows.add_row(line.severity, f"{line.what} → {line.command}")
     rows.add_row("disk", f"{size(now.disk_free)} free in {now.state_dir}")
     screen().print(rows)
 
@@ -131,6 +132,10 @@ def drain(config: Path | None) -> None:
     with messages().status("draining") as line:
         service.drain(settings, poll=lambda now: line.update(f"draining: jobs {_states(now.jobs)}"))
     screen().print("drained")
+
+
+for _command in node_jobs.COMMANDS:
+    node.add_command(_command)
 
 
 def _archived(now: NodeStatus) -> str:

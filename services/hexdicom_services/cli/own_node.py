@@ -44,6 +44,7 @@ class OwnNode:
     peer: Peer
     settings: Settings
     log: Path
+    pid: int = 0
 
     def wait_until_archived(self, instances: int, poll: Callable[[NodeStatus], None]) -> NodeStatus:
         """Until so many instances came and everything is worked through. Raises HexdicomError if a series failed."""
@@ -60,7 +61,7 @@ class OwnNode:
 
     def archives(self) -> list[dict[str, Any]]:
         """The report of every archive, as `hexdicom compress --json` has it, with `file`, `archive_bytes` and source counts."""
-        catalog = open_catalog(self.settings.catalog)
+        catalog = open_catalog(self.settings.database)
         try:
             with catalog.read() as connection:
                 wanted = select(stored.c.key, stored.c.report).where(stored.c.current == 1, stored.c.kind == "archive")
@@ -71,14 +72,14 @@ class OwnNode:
 
 
 @contextmanager
-def own_node(state: Path, archive: Path, *, device: str = "auto", encode: bool = True) -> Iterator[OwnNode]:
+def own_node(state: Path, archive: Path, *, device: str = "auto", encode: bool = True, receivers: int = 1) -> Iterator[OwnNode]:
     """Start `hexdicom node run` and stop it in any case. Raises HexdicomError if it does not come up.
 
     encode: False leaves every series waiting, for measuring the receiver alone.
     """
     settings = Settings(
         node=NodeSection(port=0, state_dir=state),
-        receiver=ReceiverSection(disk_reserve_mb=0),
+        receiver=ReceiverSection(disk_reserve_mb=0, processes=receivers),
         series=SeriesSection(silence=3.0, settle=0.5) if encode else SeriesSection(silence=86400, settle=86400, force=86400),
         archive=ArchiveSection(folder=archive),
         worker=WorkerSection(device=device),
@@ -93,7 +94,7 @@ def own_node(state: Path, archive: Path, *, device: str = "auto", encode: bool =
         # A session of its own, so that Ctrl-C reaches us first and we stop it in order.
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
     try:
-        yield OwnNode(_listening(process, settings, log), settings, log)
+        yield OwnNode(_listening(process, settings, log), settings, log, process.pid)
     finally:
         _stop(process)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from hexdicom.errors import ConfigError
 from hexdicom_services.callers import ANYBODY, Caller, is_loopback, plain
 from hexdicom_services.logs import printable
+from hexdicom_services.scp import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,16 +45,25 @@ TOO_MANY_OF_ADDRESS: Final = Refusal((2, 3, 2), "its address has too many associ
 
 
 class Admission:
-    """Decides for every association request. `told` is called with what was refused: calling AE title, address, why."""
+    """Decides for every association request. `told` is called with what was refused: calling AE title, address, why.
 
-    def __init__(self, settings: Settings, told: Callable[[str, str, str], None] | None = None) -> None:
+    room: gives the number of associations that this process may have now; else that of the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        told: Callable[[str, str, str], None] | None = None,
+        room: Callable[[], int] | None = None,
+    ) -> None:
         self._ae_title, receiver = settings.node.ae_title, settings.receiver
         self._local = is_loopback(settings.node.host)
         self._callers = callers(settings)
         self._peers = [settings.peer(name) for name in settings.peers]
         check = receiver.check_called_ae_title
         self._check_called = not self._local if check is None else check
-        self._most, self._most_of_address = receiver.max_associations, receiver.max_associations_per_address
+        self._room = room or (lambda: receiver.max_associations)
+        self._most_of_address = receiver.max_associations_per_address
         self._told = told
         self._admitted: weakref.WeakKeyDictionary[Association, str] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -67,6 +77,7 @@ class Admission:
         refusal = self.judge(calling, called, address) or self._count(association, address)
         if refusal is None:
             return
+        counted.on_rejected(event)
         log.warning(
             "an association of %s at %s was refused: %s", printable(calling), address, refusal.why,
             extra={"event": "association.refused", "peer": address, "calling": printable(calling)},
@@ -90,9 +101,10 @@ class Admission:
         return any(peer.ae_title == calling and _is_at(peer, address) for peer in self._peers)
 
     def _count(self, association: Association, address: str) -> Refusal | None:
+        room = self._room()
         with self._lock:
             there = [where for known, where in self._admitted.items() if known.is_alive()]
-            if len(there) >= self._most:
+            if len(there) >= room:
                 return TOO_MANY
             if there.count(address) >= self._most_of_address:
                 return TOO_MANY_OF_ADDRESS

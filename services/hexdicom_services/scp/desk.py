@@ -121,8 +121,13 @@ class Desk:
             with self._catalog.write() as connection:
                 outcomes = instances.add(connection, rows)
         except Exception as error:  # the peers get a failure each, the desk goes on
-            log.exception("received instances could not be catalogued", extra={"event": "loop.error"})
             problem = error if isinstance(error, StoreError) else StoreError("The catalog failed.")
+            log.error(  # noqa: TRY400 - a StoreError says it all
+                "received instances could not be catalogued: %s",
+                problem,
+                exc_info=None if problem is error else error,
+                extra={"event": "loop.error"},
+            )
             for _, answer in batch:
                 answer.set_exception(problem)
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import socket
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from pynetdicom import evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -20,19 +22,22 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from hexdicom.errors import ConfigError, HexdicomError
+from hexdicom.errors import HexdicomError
 from hexdicom_services import child
 from hexdicom_services.audit.trail import Trail
 from hexdicom_services.callers import is_loopback
 from hexdicom_services.catalog.session import Catalog, open_catalog
-from hexdicom_services.listener import Door, Listener
+from hexdicom_services.listener import Door
+from hexdicom_services.listening import listen
+from hexdicom_services.scp import counted
 from hexdicom_services.scp.admission import Admission, explain
 from hexdicom_services.scp.auditor import Auditor
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
 from hexdicom_services.scp.incoming import Limits, on_closed
 from hexdicom_services.scp.query import on_find
-from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
+from hexdicom_services.scp.retrieve import on_accepted, on_get, on_move
+from hexdicom_services.scp.shared_port import SharedEntity, SharedPort
 from hexdicom_services.scp.transport import configure_pynetdicom
 from hexdicom_services.spool import Spool
 from hexdicom_services.tls import server_context
@@ -57,45 +62,48 @@ SERVICES: Final = (
 )  # and storage of everything: scp/transport.py
 
 _GRACE = 10.0  # seconds that associations get to end when the receiver stops
-_BIND_PATIENCE = 5.0  # seconds: a receiver that is just ending may still hold the port
 
 
 class Receiver:
     """A listening receiver. `port` is the one it got; `close` lets associations end, then ends them."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        receiver = settings.receiver
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        *,
+        name: str = "receiver",
+        listener: socket.socket | None = None,
+    ) -> None:
+        receiver, address = settings.receiver, (settings.node.host, settings.node.port)
         context = server_context(settings.tls_files, settings.tls.client_certificates) if settings.tls.enabled else None
         _say_who_may_call(settings)
+        listener = listener or listen(*address)
         spool = Spool(settings.spool, receiver.disk_reserve_mb << 20)
         limits = Limits(spool.incoming, most=receiver.max_object_mb << 20, reserve=receiver.disk_reserve_mb << 20)
         configure_pynetdicom(receiver.max_pdu, limits)
-        self._catalog: Catalog = open_catalog(settings.catalog)
+        self._catalog: Catalog = open_catalog(settings.database)
         self._desk = Desk(self._catalog, spool, clock)
         self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
-        self._ae = _application_entity(settings)
+        self._ae = _application_entity(settings, name)
         self._ae.watchers = self._auditor.handlers
-        admission = Admission(settings, self._auditor.refused)
+        admission = Admission(settings, self._auditor.refused, room=self._ae.room)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
         store, peers = settings.store, [settings.peer(name) for name in settings.peers]
         handlers: list[EventHandlerType] = [
             (evt.EVT_REQUESTED, admission.on_requested),
             (evt.EVT_ACCEPTED, on_accepted),
+            (evt.EVT_ACCEPTED, counted.on_accepted),
             (evt.EVT_C_ECHO, on_echo),
-            (evt.EVT_C_STORE, on_store, [self._desk, self._auditor]),
+            (evt.EVT_C_STORE, counted.counted(on_store), [self._desk, self._auditor]),
             (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
             (evt.EVT_C_GET, on_get, [self._catalog, store]),
             (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
             (evt.EVT_CONN_CLOSE, on_closed),
             *self._auditor.handlers,
         ]
-        try:
-            self._server = _listen(self._ae, settings, handlers, door)
-        except BaseException:
-            self._auditor.close()
-            self._desk.close()
-            self._catalog.close()
-            raise
+        self._server = self._ae.make_server(address, evt_handlers=handlers, server_class=SharedPort, listener=listener, door=door)
+        self._ae._servers.append(self._server)  # what AE.start_server does; server.shutdown() takes it out again
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="listener", daemon=True)
         self._thread.start()
         self.port = int(self._server.server_address[1])
@@ -109,12 +117,13 @@ class Receiver:
         for association in self._server.active_associations:
             association.abort()
         self._auditor.close()
+        self._ae.close()
         self._desk.close()
         self._catalog.close()
 
 
-def _application_entity(settings: Settings) -> NodeEntity:
-    ae = NodeEntity(ae_title=settings.node.ae_title)
+def _application_entity(settings: Settings, name: str) -> SharedEntity:
+    ae = SharedEntity(settings.node.ae_title, settings.vitals, name, settings.receiver.max_associations)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_associations = 1 << 16  # scp/admission.py counts
@@ -127,38 +136,22 @@ def _application_entity(settings: Settings) -> NodeEntity:
     return ae
 
 
-def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType], door: Door) -> Listener:
-    address = (settings.node.host, settings.node.port)
-    until = time.monotonic() + _BIND_PATIENCE
-    while True:
-        try:
-            server = ae.make_server(address, evt_handlers=handlers, server_class=Listener, door=door)
-        except OSError as error:
-            if time.monotonic() < until and isinstance(error, OSError) and settings.node.port:
-                time.sleep(0.1)
-                continue
-            raise ConfigError(
-                f"Port {address[1]} of {address[0]} cannot be used: {error.strerror}.",
-                hint="Another node or PACS may hold it; set host and port in [node].",
-            ) from error
-        ae._servers.append(server)  # what AE.start_server does; server.shutdown() takes it out again
-        return cast("Listener", server)
-
-
 def _say_who_may_call(settings: Settings) -> None:
     good, message = explain(settings)
     if good is not True and not is_loopback(settings.node.host):
         log.warning("%s", message, extra={"event": "receiver.unguarded"})
 
 
-def main(name: str) -> None:
-    """The receiver process (see child.py)."""
+def main(name: str, listener: str) -> None:
+    """A receiver process (see child.py). listener: descriptor of the socket that it inherits."""
     settings, stop = child.begin()
     try:
-        receiver = Receiver(settings)
+        receiver = Receiver(settings, name=name, listener=socket.socket(fileno=int(listener)))
     except HexdicomError as error:
         child.tell_parent(error=error.message, hint=error.hint)
         return
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: pynetdicom collects every few seconds, and nobody answers meanwhile
     child.tell_parent(port=receiver.port)
     stop.wait()
     receiver.close()

@@ -12,7 +12,7 @@ from pydicom.filewriter import write_dataset
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.scp.desk import Delivery, Desk
-from hexdicom_services.settings import NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
+from hexdicom_services.settings import CatalogSection, NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
 from hexdicom_services.spool import Spool
 
 if TYPE_CHECKING:
@@ -62,16 +62,22 @@ class Bench:
         return self.rows(sql)[0][0]
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    catalog_section = CatalogSection()
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        server.empty()
+        catalog_section = server.section
     settings = Settings(
+        catalog=catalog_section,
         node=NodeSection(port=0, state_dir=tmp_path / "state"),
         receiver=ReceiverSection(disk_reserve_mb=0),
         series=SeriesSection(silence=10, settle=1, force=100),
         worker=WorkerSection(retry_delay=5, lease=60),
     )
     clock = Clock()
-    catalog = open_catalog(settings.catalog)
+    catalog = open_catalog(settings.database)
     desk = Desk(catalog, Spool(settings.spool), clock)
     yield Bench(settings, catalog, desk, clock)
     desk.close()

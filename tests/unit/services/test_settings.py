@@ -6,9 +6,11 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from hexdicom.errors import ConfigError
 from hexdicom_services import settings, shipped
+from hexdicom_services.settings import WorkerSection
 from hexdicom_services.toml import default_toml, render_toml
 
 if TYPE_CHECKING:
@@ -81,3 +83,17 @@ def test_shipped_profiles_are_what_their_names_say(name: str) -> None:
 def test_an_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="near-lossless"):
         shipped.load_profile("best")
+
+
+@pytest.mark.parametrize(
+    "cluster", ["tcp://10.0.0.1:8786", "tcp://node:8786", "tls://node:8786", "http://127.0.0.1:1", "tcp://127.0.0.1"]
+)
+def test_a_cluster_that_others_could_reach_is_refused(cluster: str) -> None:
+    with pytest.raises(ValidationError, match="cluster"):
+        WorkerSection(cluster=cluster)
+
+
+def test_a_cluster_on_loopback_or_with_tls_is_taken(tmp_path: Path) -> None:
+    assert WorkerSection(cluster="tcp://127.0.0.1:8786").cluster
+    file = tmp_path / "pem"
+    assert WorkerSection(cluster="tls://node:8786", cluster_ca=file, cluster_certificate=file, cluster_key=file).cluster

@@ -1,0 +1,107 @@
+"""What an operator must act on: one line each, with the command that helps. A part of the node adds its function to SOURCES.
+
+Nothing here names a patient; a UID appears only where the command needs it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from sqlalchemy import func, select
+
+from hexdicom_services import vitals
+from hexdicom_services.catalog import audit_rows, pauses
+from hexdicom_services.catalog.models import job, series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from hexdicom_services.settings import Settings
+
+_LATE = 6 * 3600.0  # seconds: a job that waits longer is said
+_STUBBORN = 5  # attempts after which a PACS that is away is said
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """error: something is lost to its users until somebody acts; warning: it will be."""
+
+    severity: Literal["error", "warning"]
+    what: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a source may look at. now: seconds since 1970; running: whether the node is up."""
+
+    settings: Settings
+    connection: Connection
+    now: float
+    running: bool
+
+
+def attention(situation: Situation) -> tuple[Attention, ...]:
+    """Every line, errors first."""
+    lines = [line for source in SOURCES for line in source(situation)]
+    return tuple(sorted(lines, key=lambda line: line.severity))
+
+
+def _disk(situation: Situation) -> Iterator[Attention]:
+    reserve, state = situation.settings.receiver.disk_reserve_mb << 20, situation.settings.state
+    free = shutil.disk_usage(state).free
+    if free < 2 * reserve:
+        what = f"The disk has {free >> 20} MiB left; below {reserve >> 20} nothing is received."
+        yield Attention("error" if free < reserve else "warning", what, f"df -h {state}")
+
+
+def _processes(situation: Situation) -> Iterator[Attention]:
+    if not situation.running:
+        waiting = _count(situation.connection, job.c.state.in_(("READY", "RUNNING")))
+        if waiting:
+            yield Attention("error", f"The node is not running, and {waiting} jobs wait.", "hexdicom node run")
+        return
+    for name, vital in vitals.look(situation.settings.vitals).items():
+        if vital.age > vitals.STALE:
+            what = f"Process {name} has given no sign of life for {vital.age:.0f} seconds."
+            yield Attention("error", what, "hexdicom node drain, then hexdicom node run")
+
+
+def _jobs(situation: Situation) -> Iterator[Attention]:
+    connection = situation.connection
+    lost = _count(connection, job.c.state == "FAILED", job.c.kind != "archive")
+    if lost:
+        yield Attention("error", f"{lost} jobs were given up.", "hexdicom node jobs, then hexdicom node requeue --all-failed")
+    untouched = connection.scalar(select(func.count()).select_from(series).where(series.c.state == "FAILED"))
+    if untouched:
+        what = f"{untouched} series could not be encoded and are archived untouched."
+        yield Attention("warning", what, "hexdicom node jobs, then hexdicom node requeue --all-failed")
+    for kind in pauses.paused(connection):
+        waiting = _count(connection, job.c.kind == kind, job.c.state == "READY")
+        yield Attention("warning", f"Jobs of kind {kind} are paused; {waiting} wait.", f"hexdicom node resume {kind}")
+    away = select(job.c.target, func.max(job.c.attempts)).where(job.c.kind == "forward", job.c.state == "READY")
+    for target, attempts in connection.execute(away.group_by(job.c.target)):
+        if attempts >= _STUBBORN:
+            yield Attention("warning", f"{target} did not take what is forwarded, {attempts} times.", "hexdicom node check")
+    since = connection.scalar(select(func.min(job.c.created_at)).where(job.c.state.in_(("READY", "RUNNING"))))
+    if since and situation.now - since > _LATE:
+        what = f"A job has not been finished for {(situation.now - since) / 3600:.0f} hours."
+        yield Attention("warning", what, "hexdicom node jobs")
+
+
+def _audit(situation: Situation) -> Iterator[Attention]:
+    waiting = audit_rows.waiting(situation.connection) if situation.settings.audit.collector else 0
+    if waiting:
+        what = f"{waiting} messages of the audit trail wait for their collector."
+        yield Attention("warning", what, "hexdicom node check, and [audit] in the configuration")
+
+
+def _count(connection: Connection, *conditions: object) -> int:
+    return connection.scalar(select(func.count()).select_from(job).where(*conditions)) or 0  # type: ignore[arg-type]
+
+
+SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _audit)

@@ -1,0 +1,69 @@
+"""A series that kills its worker, or never comes to an end: set aside after its attempts, passed through, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hexdicom.dicom.phantom import beating_heart
+from hexdicom_services.part10 import read_head
+from hexdicom_services.settings import WorkerSection
+
+from .node_process import NodeProcess
+from .test_node_killed import WORKER, deliver
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+def check_untouched(node: NodeProcess, number: int) -> None:
+    """Every original is in the store, byte for byte."""
+    rows = node.rows("select key, sop_instance_uid from stored where current = 1 and kind = 'passed-through'")
+    assert len(rows) == number
+    spool = {read_head(path).sop_instance_uid: path.read_bytes() for path in node.settings.spool.rglob("*.dcm")}
+    assert all((node.settings.store / key).read_bytes() == spool[uid] for key, uid in rows)
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGKILL])  # a broken library; the kernel where memory is short
+def test_a_series_that_kills_its_worker_three_times(tmp_path: Path, how: signal.Signals) -> None:
+    node = NodeProcess(tmp_path / "node")
+    try:
+        node.start()
+        series = list(beating_heart(slices=2, phases=5, rows=48, columns=48))
+        deliver(node, series)
+        for attempt in (1, 2, 3):
+            node.wait_for(lambda now, n=attempt: any(work.state == "RUNNING" and work.attempts == n for work in now.working), 90)
+            os.kill(node.children(WORKER)[0], how)
+        now = node.wait_for(lambda now: now.idle)
+        assert now.series == {"FAILED": 1}
+        assert "ended without a word" in now.failures[0].reason
+        assert [line.command for line in now.attention] == ["hexdicom node jobs, then hexdicom node requeue --all-failed"]
+        check_untouched(node, len(series))
+        node.check_consistent(str(ds.SOPInstanceUID) for ds in series)
+        other = list(beating_heart(slices=1, phases=4, rows=24, columns=24, seed=7))
+        deliver(node, other)
+        assert node.wait_for(lambda now: now.idle).series == {"ARCHIVED": 1, "FAILED": 1}
+    finally:
+        node.stop()
+
+
+def test_a_series_that_takes_too_long(tmp_path: Path) -> None:
+    worker = WorkerSection(retry_delay=0.1, device="cpu", attempts=2, timeout=1)
+    node = NodeProcess(tmp_path / "node", more={"worker": worker})
+    try:
+        node.start()
+        series = list(beating_heart(slices=8, phases=20, rows=128, columns=128))
+        deliver(node, series)
+        now = node.wait_for(lambda now: now.series.get("FAILED"), 200)
+        assert now.failures[0].reason == "It took longer than 1 seconds."
+        node.stop()
+        node.start()  # what was set aside stays so
+        assert node.wait_for(lambda now: now.idle).series == {"FAILED": 1}
+        check_untouched(node, len(series))
+    finally:
+        node.stop()

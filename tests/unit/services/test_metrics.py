@@ -1,0 +1,129 @@
+"""Figures, health and readiness: true, without a UID or a name, and there while the catalog is not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hexdicom.errors import StoreError
+from hexdicom_services.metrics.server import MetricsServer
+from hexdicom_services.settings import MetricsSection, ReceiverSection
+from hexdicom_services.vitals import Pulse, look
+
+from .test_worker import Counting, deliver, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+
+    from hexdicom_services.settings import Settings
+
+    from .conftest import Bench
+
+pytestmark = pytest.mark.usefixtures("stored_codec")
+
+
+@contextmanager
+def serving(settings: Settings, port: int) -> Iterator[MetricsServer]:
+    settings = settings.model_copy(update={"metrics": MetricsSection(port=port)})
+    server = MetricsServer(settings)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def get(server: MetricsServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    return {
+        (one.name, *one.labels.values()): one.value for family in text_string_to_metric_families(text) for one in family.samples
+    }
+
+
+def test_the_figures(bench: Bench, cine: list[Dataset], free_port: int) -> None:
+    deliver(bench, cine)
+    worker(bench, Counting()).run_next()
+    cine[0].PatientComments = "corrected"
+    cine[0].SeriesInstanceUID = "1.2.3.4"
+    deliver(bench, cine[:1])
+    bench.clock.now += 5
+    Pulse(bench.settings.vitals, "receiver-1").beat(3)
+    with serving(bench.settings, free_port) as server:
+        status, text = get(server, "/metrics")
+    assert status == 200
+    found = samples(text)
+    assert found["hexdicom_received_instances_total",] == 9
+    assert found["hexdicom_instance_conflicts_total",] == 1
+    assert found["hexdicom_series", "ARCHIVED"] == 1
+    assert (found["hexdicom_jobs", "archive", "DONE"], found["hexdicom_jobs", "archive", "READY"]) == (1, 1)
+    assert found["hexdicom_oldest_job_seconds", "archive"] >= 0
+    assert found["hexdicom_archived_instances",] == 8
+    assert found["hexdicom_archived_source_bytes",] > found["hexdicom_archive_bytes",] > 0
+    assert found["hexdicom_open_associations", "receiver-1"] == 3
+    assert found["hexdicom_catalog_up",] == 1
+    assert found["hexdicom_disk_free_bytes",] > 0
+    for secret in ("1.2.3.4", str(cine[1].SOPInstanceUID), str(cine[0].PatientID), str(cine[0].PatientName)):
+        assert secret not in text
+    for family in text_string_to_metric_families(text):
+        assert family.name.startswith("hexdicom_")
+        assert family.documentation
+
+
+def test_ready_when_an_instance_would_be_kept(bench: Bench, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulse = Pulse(bench.settings.vitals, "receiver-1")
+    Pulse(bench.settings.vitals, "node").beat()
+    with serving(bench.settings, free_port) as server:
+        pulse.beat()
+        assert get(server, "/readyz")[0] == 200
+        assert get(server, "/healthz")[0] == 200
+        assert get(server, "/")[0] == 404
+        monkeypatch.setattr("time.monotonic", lambda real=time.monotonic: real() + 60)
+        status, text = get(server, "/readyz")
+        assert (status, json.loads(text)["checks"]["catalog"]) == (503, "ok")
+        assert "no sign of life" in json.loads(text)["checks"]["receiver-1"]
+        assert get(server, "/healthz")[0] == 503
+        pulse.beat()
+        assert get(server, "/readyz")[0] == 200
+    scarce = bench.settings.model_copy(update={"receiver": ReceiverSection(disk_reserve_mb=1 << 40)})
+    with serving(scarce, free_port) as server:
+        assert "reserved" in get(server, "/readyz")[1]
+
+
+def test_while_the_catalog_is_away(bench: Bench, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise StoreError("The catalog failed.")
+
+    with serving(bench.settings, free_port) as server:
+        monkeypatch.setattr(server._catalog, "read", away)
+        found = samples(get(server, "/metrics")[1])
+        assert found["hexdicom_catalog_up",] == 0
+        assert "hexdicom_disk_free_bytes" in {key[0] for key in found}
+        status, text = get(server, "/readyz")
+        assert (status, json.loads(text)["checks"]["catalog"]) == (503, "The catalog failed.")
+
+
+def test_a_torn_sign_of_life_is_none(bench: Bench) -> None:
+    Pulse(bench.settings.vitals, "receiver-1").beat(2)
+    (bench.settings.vitals / "receiver-2").write_bytes(b"\0" * 3)
+    assert {name: vital.associations for name, vital in look(bench.settings.vitals).items()} == {"receiver-1": 2}
