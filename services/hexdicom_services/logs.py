@@ -20,6 +20,7 @@ EVENTS: Final = {
     "node.stopping": "the node was asked to stop",
     "node.stopped": "every process of the node has ended",
     "node.recovered": "what a crash had left was put in order",
+    "catalog.migrated": "a catalog of an earlier version was brought to the schema of this one; a copy was kept",
     "process.died": "a process of the node ended by itself and is started again",
     "association.refused": "a peer was not let in",
     "instance.version": "an instance came again with other content; both are kept",

@@ -9,11 +9,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.exc import DBAPIError
 
 from hexdicom.durable import sync_folder
 from hexdicom.errors import ConfigError, StoreError
+from hexdicom_services.catalog.migrate import migrate, schema_of
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Catalog:
 
 
 def open_catalog(file: Path) -> Catalog:
-    """The catalog in that file; made where there is none. Raises ConfigError, StoreError."""
+    """The catalog in that file; made where there is none, migrated where it is of an earlier version.
+
+    Raises ConfigError, StoreError.
+    """
     fresh = not file.exists()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +68,18 @@ def open_catalog(file: Path) -> Catalog:
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     catalog = Catalog(engine)
-    if fresh or not _has_schema(catalog, file):
+    with catalog.read() as connection:
+        version = schema_of(connection)
+    if fresh or version == 0:
         with catalog.write() as connection:
             if not inspect(connection).has_table("meta"):  # another process may have been faster
                 metadata.create_all(connection)
                 connection.execute(insert(meta).values(key="schema", value=str(SCHEMA_VERSION)))
         file.chmod(0o600)  # it names patients
         sync_folder(file.parent)
+    elif version != SCHEMA_VERSION:
+        with catalog.write() as connection:
+            migrate(engine, connection, file)
     return catalog
 
 
@@ -83,17 +92,3 @@ def _on_connect(connection: Any, _: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("hexdicom_write", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _has_schema(catalog: Catalog, file: Path) -> bool:
-    """Whether the tables are there. Raises ConfigError where they are those of another version."""
-    with catalog.read() as connection:
-        if not inspect(connection).has_table("meta"):
-            return False
-        found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
-    if found != str(SCHEMA_VERSION):
-        raise ConfigError(
-            f"The catalog {file} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
-            hint="Use the hexdicom that wrote it, or a later one.",
-        )
-    return True
