@@ -1,8 +1,10 @@
 """When a series is complete: by its attributes where they say so, else by silence, in any case by the force timer.
 
 The timers are two times in the catalog (first and last instance), so a restart changes nothing. Rule for late instances:
-the whole series is planned again; a group whose sources did not change keeps its archive, any other gets a new one, which
-takes the place of the old one in the catalog. The old one stays in the store.
+the whole series is planned again, with the originals that were released brought back out of the archive; a group whose sources
+did not change keeps its archive, any other gets a new one, which takes the place of the old one in the catalog. The old one
+stays in the store. Where released originals cannot be brought back byte for byte (they were accepted with loss), the late
+instances are archived beside what is there.
 """
 
 from __future__ import annotations

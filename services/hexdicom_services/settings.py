@@ -112,6 +112,22 @@ class ForwardSection(_Section):
         return value.strip()
 
 
+class RetentionSection(_Section):
+    """When originals may leave the spool. Off: every one is kept for ever. `hexdicom node release --dry-run` shows the effect."""
+
+    enabled: bool = Field(False, description="Whether originals are ever released. A study on hold never is (`node hold`).")
+    keep_days: float = Field(30.0, ge=0, description="Days that originals stay after their series was archived.")
+    require_commitment: bool = Field(
+        False, description="Only when every PACS in [forward] has committed itself to what it got (Storage Commitment)."
+    )
+    accept: Literal["identical", "equal", "lossy"] = Field(
+        "identical",
+        description="What the archive must give back: the same bytes; the same attributes and pixels (sources that came "
+        "losslessly compressed); or, with lossy, another image than the original.",
+    )
+    interval_hours: float = Field(6.0, gt=0, description="Hours before a series that had to stay is looked at again.")
+
+
 class LoggingSection(_Section):
     """Messages go to stderr; they never hold a patient's name or identifier."""
 
@@ -131,6 +147,7 @@ class Settings(BaseSettings):
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    retention: RetentionSection = RetentionSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hexdicom.errors import HexdicomError, StoreError
-from hexdicom_services import child
+from hexdicom_services import child, custody
 from hexdicom_services.catalog import holdings, ledger, series_rows
 from hexdicom_services.catalog.lifecycle import move_job
 from hexdicom_services.catalog.session import Catalog, open_catalog
@@ -25,6 +25,7 @@ from hexdicom_services.jobs.filing import Filing
 from hexdicom_services.jobs.forward import forward_series
 from hexdicom_services.logs import short
 from hexdicom_services.shipped import load_profile
+from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ class Worker:
         settings = self.settings
         work = settings.state / "work" / self.name
         try:
-            filing = Filing(self.catalog, settings.spool, FolderStore(settings.store), job, self.clock)
+            store, uid = FolderStore(settings.store), job.series_instance_uid
+            spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
+            custody.make_ready(self.catalog, spool, store, uid, self.clock(), settings.worker.device)
+            filing = Filing(self.catalog, settings.spool, store, job, self.clock)
             error = self._last_error(job)
             if job.attempts > settings.worker.attempts:
                 keep_untouched(filing, error)

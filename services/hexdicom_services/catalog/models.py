@@ -83,6 +83,7 @@ series = Table(
     _time("opened_at"),  # when the first instance of this batch came: starts the force timer
     _time("last_at"),  # when the last one came: starts the silence timer
     _time("archived_at"),
+    _time("weighed_at"),  # when retention last asked whether its originals may go
     _text("reason"),
 )
 

@@ -13,6 +13,7 @@ import platformdirs
 from hexdicom.errors import ConfigError
 from hexdicom_services import node as service
 from hexdicom_services import settings as configuration
+from hexdicom_services.cli import keeping
 from hexdicom_services.cli.files import write_whole
 from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
@@ -129,6 +130,10 @@ def drain(config: Path | None) -> None:
     with messages().status("draining") as line:
         service.drain(settings, poll=lambda now: line.update(f"draining: jobs {_states(now.jobs)}"))
     screen().print("drained")
+
+
+for _command in (keeping.release, keeping.recall, keeping.hold, keeping.unhold):
+    node.add_command(_command)
 
 
 def _archived(now: NodeStatus) -> str:
