@@ -82,6 +82,11 @@ def readable(store: FolderStore, held: Sequence[Holding], device: str = "auto") 
         log.error("the store is damaged: %s", message, extra={"event": "archive.damaged"})  # noqa: TRY400 - it says it all
 
 
+def data_set_sha256(file: Path) -> str:
+    """Of what stands behind the file meta group. Raises OSError, StoreError."""
+    return hashlib.sha256(file.read_bytes()[read_head(file).offset :]).hexdigest()
+
+
 def current_and_earlier(held: Sequence[Holding], current: Sequence[Holding]) -> list[Holding]:
     """What answers for the originals of a series: what peers get, and the earlier versions of instances that are kept beside it."""
     keys = {holding.key for holding in current}

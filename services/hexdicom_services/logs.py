@@ -35,6 +35,8 @@ EVENTS: Final = {
     "series.recalled": "originals were brought back to the spool out of the archive",
     "release.refused": "originals stay in the spool: the store could not prove that it gives them back",
     "archive.damaged": "a file in the store is not what was stored",
+    "archive.repaired": "a damaged file in the store was replaced",
+    "scrub.failed": "a PACS could not replace a damaged file",
     "archive.proved": "an archive was read back and gave every instance back",
     "archive.rewritten": "an archive that was there with other bytes was written anew",
     "instance.damaged": "an instance that is not what was archived was not restored",

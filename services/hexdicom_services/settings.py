@@ -128,6 +128,14 @@ class RetentionSection(_Section):
     interval_hours: float = Field(6.0, gt=0, description="Hours before a series that had to stay is looked at again.")
 
 
+class ScrubSection(_Section):
+    """Reading everything that the node keeps now and then, to find damage while it can be repaired."""
+
+    enabled: bool = Field(True, description="Whether the workers do it when they have no other work.")
+    interval_days: float = Field(30.0, gt=0, description="Days in which every file of store and spool is hashed once.")
+    decode_share: float = Field(0.05, ge=0, le=1, description="Share of archive objects that are decoded as well.")
+
+
 class LoggingSection(_Section):
     """Messages go to stderr; they never hold a patient's name or identifier."""
 
@@ -148,6 +156,7 @@ class Settings(BaseSettings):
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
     retention: RetentionSection = RetentionSection()
+    scrub: ScrubSection = ScrubSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, func, select
 
 from hexdicom.errors import NotFound
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
+from hexdicom_services.catalog.scrubs import oldest_look
 from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.notices import Notice, keeping, notices
 
 if TYPE_CHECKING:
     from hexdicom_services.settings import Settings
@@ -46,7 +48,8 @@ class NodeStatus:
     """series, jobs: how many are in each state. Bytes and counts are of what peers get now.
 
     source_bytes: what the archives were made from; ratio: that over archive_bytes, 0 where there is none.
-    deliveries: for each PACS, how many objects are in each state.
+    deliveries: for each PACS, how many objects are in each state. scrubbed_since: every file was compared with its hash since
+    then, seconds since 1970; 0 where one never was.
     """
 
     running: bool
@@ -69,6 +72,14 @@ class NodeStatus:
     working: tuple[Work, ...]
     failures: tuple[Failure, ...]
     disk_free: int
+    instances_released: int
+    bytes_released: int
+    instances_lost: int
+    instances_versioned: int
+    quarantined: int
+    studies_on_hold: int
+    scrubbed_since: float
+    notices: tuple[Notice, ...]
 
     @property
     def ratio(self) -> float:
@@ -145,6 +156,9 @@ def _counts(connection: Connection) -> dict[str, Any]:
         "deliveries": _deliveries(connection),
         "working": _working(connection),
         "failures": _failures(connection),
+        "scrubbed_since": oldest_look(connection),
+        "notices": notices(connection),
+        **asdict(keeping(connection)),
     }
 
 

@@ -19,6 +19,7 @@ from hexdicom_services import child, custody
 from hexdicom_services.catalog import holdings, ledger, series_rows
 from hexdicom_services.catalog.lifecycle import move_job
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.chores import Chores
 from hexdicom_services.jobs.archive import archive_series, keep_untouched
 from hexdicom_services.jobs.archiver import Archiver, PipelineArchiver
 from hexdicom_services.jobs.filing import Filing
@@ -183,9 +184,10 @@ def main(name: str) -> None:
     archiver = PipelineArchiver(load_profile(settings.archive.profile), settings.worker.device)
     worker = Worker(settings, open_catalog(settings.catalog), archiver, name)
     threading.Thread(target=keep_alive, args=(worker, stop), name="lease", daemon=True).start()
+    chores = Chores(worker.catalog, settings, name, time.time)
     while not stop.is_set():
         try:
-            busy = worker.run_next()
+            busy = worker.run_next() or chores.run_next()
         except Exception:  # the catalog is locked or its disk is full: that may pass
             log.exception("the worker could not take a job", extra={"event": "loop.error"})
             busy = False

@@ -13,6 +13,7 @@ import pytest
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services import cli
+from hexdicom_services.notices import Notice
 from hexdicom_services.status import Failure, NodeStatus, Work
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def test_node(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> N
     check("node check", run("node", "check", "--config", config))
     now = run("node", "status", "--config", config)  # `check` has opened the catalog
     assert now["running"] is False
-    check("node status", now, {"working", "failures"})
+    check("node status", now, {"working", "failures", "notices"})
     names = documented("node status")
-    for prefix, one in (("working[].", Work), ("failures[].", Failure), ("", NodeStatus)):
+    for prefix, one in (("working[].", Work), ("failures[].", Failure), ("notices[].", Notice), ("", NodeStatus)):
         own = {f"{prefix}{field.name}" for field in fields(one)}  # type: ignore[arg-type]
-        assert own <= {name.removesuffix("{}") for name in names} | {"working", "failures"}
+        assert own <= {name.removesuffix("{}") for name in names} | {"working", "failures", "notices"}

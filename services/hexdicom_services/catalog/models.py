@@ -139,6 +139,8 @@ stored = Table(
     *(_text(name) for name in QUERY_COLUMNS),
 )
 Index("stored_study", stored.c.study_instance_uid)
+Index("stored_scrubbed", stored.c.scrubbed_at)
+Index("instance_scrubbed", instance.c.scrubbed_at)
 
 delivery = Table(
     "delivery",

@@ -43,7 +43,7 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
     settings = configuration.load(config)
     if not dry_run and not settings.retention.enabled:
         raise ConfigError("Releasing is off: every original is kept.", hint="Set enabled in [retention], or add --dry-run.")
-    with _opened(settings) as catalog, messages().status("weighing" if dry_run else "releasing"):
+    with opened(settings) as catalog, messages().status("weighing" if dry_run else "releasing"):
         if dry_run:
             verdicts = list(retention.weigh(catalog, settings, time.time(), study=study))
         else:
@@ -70,7 +70,7 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
     settings = configuration.load(config)
     spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
     back, left = 0, 0
-    with _opened(settings) as catalog, messages().status("recalling"):
+    with opened(settings) as catalog, messages().status("recalling"):
         with catalog.read() as connection:
             away = originals.with_originals_away(connection, study=study, series_uid=series)
         if not away:
@@ -91,7 +91,7 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
 @reason_option
 def hold(study: str, config: Path | None, reason: str) -> None:
     """Put a study on legal hold: none of its originals is released."""
-    with _opened(configuration.load(config)) as catalog, catalog.write() as connection:
+    with opened(configuration.load(config)) as catalog, catalog.write() as connection:
         fresh = originals.put_on_hold(connection, study, reason, time.time())
     screen().print("on hold" if fresh else "was on hold; the reason was changed")
 
@@ -102,7 +102,7 @@ def hold(study: str, config: Path | None, reason: str) -> None:
 @reason_option
 def unhold(study: str, config: Path | None, reason: str) -> None:
     """End the legal hold of a study."""
-    with _opened(configuration.load(config)) as catalog, catalog.write() as connection:
+    with opened(configuration.load(config)) as catalog, catalog.write() as connection:
         done = originals.take_off_hold(connection, study, reason, time.time())
     if not done:
         raise NotFound("This study is not on hold.", hint="`hexdicom node status` lists those that are.")
@@ -110,7 +110,7 @@ def unhold(study: str, config: Path | None, reason: str) -> None:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Catalog]:
+def opened(settings: Settings) -> Iterator[Catalog]:
     if not settings.catalog.exists():
         raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
     catalog = open_catalog(settings.catalog)

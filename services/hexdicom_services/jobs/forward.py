@@ -44,7 +44,7 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
         work = settings.state / "work"  # swept when the node starts
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="returned-", dir=work) as folder:
-            returned = pacs.fetch_back(peer, sent, Path(folder), _destination(settings)) if sent else {}
+            returned = pacs.fetch_back(peer, sent, Path(folder), read_back_destination(settings)) if sent else {}
             for file in sent:
                 back = returned.get(file.sop_instance_uid)
                 change = pacs.changed(store.path(file.key), back) if back else "it did not come back"
@@ -62,7 +62,7 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     return ""
 
 
-def _destination(settings: Settings) -> scu.Destination | None:
+def read_back_destination(settings: Settings) -> scu.Destination | None:
     """Where a PACS sends by C-MOVE what is read back; None where it is read back by C-GET."""
     forward, node = settings.forward, settings.node
     if forward.read_back != "move":
