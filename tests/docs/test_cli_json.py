@@ -119,3 +119,5 @@ def test_node(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> N
     for prefix, one in (("working[].", Work), ("failures[].", Failure), ("notices[].", Notice), ("", NodeStatus)):
         own = {f"{prefix}{field.name}" for field in fields(one)}  # type: ignore[arg-type]
         assert own <= {name.removesuffix("{}") for name in names} | {"working", "failures", "notices"}
+    check("node release", run("node", "release", "--dry-run", "--config", config), {"series"})
+    check("node scrub", run("node", "scrub", "--config", config), {"damaged"})

@@ -14,6 +14,7 @@ from hexdicom.errors import ConfigError
 from hexdicom_services import node as service
 from hexdicom_services import settings as configuration
 from hexdicom_services.cli import keeping
+from hexdicom_services.cli.doctor import doctor
 from hexdicom_services.cli.files import write_whole
 from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
@@ -139,7 +140,7 @@ def drain(config: Path | None) -> None:
     screen().print("drained")
 
 
-for _command in (keeping.release, keeping.recall, keeping.hold, keeping.unhold, scrub):
+for _command in (keeping.release, keeping.recall, keeping.hold, keeping.unhold, scrub, doctor):
     node.add_command(_command)
 
 

@@ -64,9 +64,12 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
 
 def read_back_destination(settings: Settings) -> scu.Destination | None:
     """Where a PACS sends by C-MOVE what is read back; None where it is read back by C-GET."""
+    return move_destination(settings) if settings.forward.read_back == "move" else None
+
+
+def move_destination(settings: Settings) -> scu.Destination:
+    """Who we are to a PACS that sends to us by C-MOVE."""
     forward, node = settings.forward, settings.node
-    if forward.read_back != "move":
-        return None
     return scu.Destination(forward.move_ae_title or node.ae_title, node.host, forward.move_port)
 
 
