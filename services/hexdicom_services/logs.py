@@ -21,6 +21,7 @@ EVENTS: Final = {
     "node.stopped": "every process of the node has ended",
     "node.recovered": "what a crash had left was put in order",
     "catalog.migrated": "a catalog of an earlier version was brought to the schema of this one; a copy was kept",
+    "catalog.salvaged": "the catalog was damaged; what could be read of it went into a new one, the rest came from the files",
     "process.died": "a process of the node ended by itself and is started again",
     "association.refused": "a peer was not let in",
     "instance.version": "an instance came again with other content; both are kept",

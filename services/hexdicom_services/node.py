@@ -22,6 +22,7 @@ from hexdicom_services.catalog import ledger
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
 from hexdicom_services.recover import recover
+from hexdicom_services.salvage import adopt, salvage
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.supervisor import Supervised
@@ -54,9 +55,12 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
             signal.signal(number, lambda *_: stop.set())
     with _lock(settings.state):
         (settings.state / "drain").unlink(missing_ok=True)
+        damaged = salvage(settings.catalog, time.time())
         catalog = open_catalog(settings.catalog)
         try:
             recover(settings, catalog)
+            if damaged is not None:
+                adopt(settings, catalog, time.time())
             _Node(settings, catalog).run(stop)
         finally:
             catalog.close()

@@ -17,6 +17,7 @@ from hexdicom_services.catalog import holdings, originals
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.jobs.archiver import PipelineArchiver
 from hexdicom_services.recover import recover
+from hexdicom_services.salvage import adopt, salvage
 from hexdicom_services.scp.desk import Delivery, Desk
 from hexdicom_services.settings import (
     ForwardSection,
@@ -128,8 +129,11 @@ class Site:
                 custody.recall(catalog, Spool(self.settings.spool), FolderStore(self.settings.store), uid, self.now, "cpu")
 
     def start_again(self) -> None:
+        damaged = salvage(self.settings.catalog, self.now)
         with self.catalog() as catalog:
             recover(self.settings, catalog)
+            if damaged is not None:
+                adopt(self.settings, catalog, self.now)
 
     def finish(self) -> None:
         """Everything that is still to do."""
