@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from hexdicom_services.catalog.models import hold, instance, stored
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from hexdicom_services.settings import Settings
 
 _MOST = 20  # lines of one kind
 
@@ -49,6 +52,15 @@ def keeping(connection: Connection) -> Keeping:
         quarantined=_count(connection, _needed()),
         studies_on_hold=connection.scalar(select(func.count()).select_from(hold)) or 0,
     )
+
+
+def disk_notice(settings: Settings) -> tuple[Notice, ...]:
+    """Whether the disk of the spool is below its reserve."""
+    free, reserve = shutil.disk_usage(settings.state).free >> 20, settings.receiver.disk_reserve_mb
+    if free >= reserve:
+        return ()
+    message = f"{free} MiB free, {reserve} MiB reserved: nothing is taken any more; query and retrieve go on"
+    return (Notice("disk", str(settings.state), message, "hexdicom node release --dry-run"),)
 
 
 def notices(connection: Connection) -> tuple[Notice, ...]:

@@ -54,7 +54,9 @@ class ReceiverSection(_Section):
     calling_ae_titles: tuple[str, ...] = Field((), description="Who may call; empty: everybody.")
     max_pdu: int = Field(131072, ge=4096, le=4194304, description="Largest PDU that we announce, bytes.")
     network_timeout: float = Field(60.0, gt=0, description="Seconds of silence after which an association is aborted.")
-    disk_reserve_mb: int = Field(2048, ge=0, description="With less MiB free, C-STORE is answered 0xA700.")
+    disk_reserve_mb: int = Field(
+        2048, ge=0, description="With less MiB free, who only stores is not let in, and C-STORE is answered 0xA700."
+    )
 
 
 class SeriesSection(_Section):

@@ -14,7 +14,7 @@ from hexdicom.errors import NotFound
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
 from hexdicom_services.catalog.scrubs import oldest_look
 from hexdicom_services.catalog.session import open_catalog
-from hexdicom_services.notices import Notice, keeping, notices
+from hexdicom_services.notices import Notice, disk_notice, keeping, notices
 
 if TYPE_CHECKING:
     from hexdicom_services.settings import Settings
@@ -105,6 +105,7 @@ def status(settings: Settings) -> NodeStatus:
     try:
         with catalog.read() as connection:
             counts = _counts(connection)
+            counts["notices"] = (*disk_notice(settings), *counts["notices"])
     finally:
         catalog.close()
     return NodeStatus(

@@ -15,7 +15,7 @@ import pytest
 from hexdicom import pipeline
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.part10 import read_head
-from hexdicom_services.settings import RetentionSection
+from hexdicom_services.settings import ArchiveSection, RetentionSection
 from tests.faults.node_process import NodeProcess, Sender
 from tests.faults.site import encoded
 
@@ -38,7 +38,8 @@ def command(node: NodeProcess, *words: str) -> subprocess.Popen[bytes]:
 def test_killed_while_releasing_and_recalling(tmp_path: Path, tally: Tally) -> None:
     node = NodeProcess(tmp_path / "node")
     rules = {"enabled": True, "keep_days": 0, "interval_hours": 0.0001}
-    node.settings = node.settings.model_copy(update={"retention": RetentionSection(**rules)})
+    updated = {"retention": RetentionSection(**rules), "archive": ArchiveSection(profile="fast")}
+    node.settings = node.settings.model_copy(update=updated)
     every = list(beating_heart(slices=2, phases=6, rows=32, columns=32))
     study = str(every[0].StudyInstanceUID)
     originals = {encoded(ds) for ds in every}
@@ -48,7 +49,7 @@ def test_killed_while_releasing_and_recalling(tmp_path: Path, tally: Tally) -> N
         sender.join(60)
         acknowledged = set(sender.acknowledged)
         assert len(acknowledged) == len(every)
-        node.wait_for(lambda now: now.instances_released == len(every))  # its worker does it by itself
+        node.wait_for(lambda now: now.instances_released == len(every), 400)  # its worker does it by itself
         for moment in (0.9, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5):
             recall = command(node, "recall", "--study", study)
             release = command(node, "release")
@@ -61,7 +62,7 @@ def test_killed_while_releasing_and_recalling(tmp_path: Path, tally: Tally) -> N
             tally.tried["release and recall: processes killed"] += 1
             tally.instances += len(acknowledged)
             node.start()
-        node.wait_for(lambda now: now.instances_released == len(every) and now.idle)
+        node.wait_for(lambda now: now.instances_released == len(every) and now.idle, 400)
         node.check_consistent(acknowledged)
         report = pipeline.restore([node.settings.store], tmp_path / "back", now=datetime(2026, 1, 1))
         back = {one.path.read_bytes()[read_head(one.path).offset :] for one in report.instances if one.path}

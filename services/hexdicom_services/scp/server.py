@@ -23,6 +23,7 @@ from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from hexdicom.errors import ConfigError, HexdicomError
 from hexdicom_services import child
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.scp.admission import on_requested
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
 from hexdicom_services.scp.query import on_find
@@ -59,10 +60,12 @@ class Receiver:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         configure_pynetdicom(settings.receiver.max_pdu)
         self._catalog: Catalog = open_catalog(settings.catalog)
-        self._desk = Desk(self._catalog, Spool(settings.spool, settings.receiver.disk_reserve_mb << 20), clock)
+        spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
+        self._desk = Desk(self._catalog, spool, clock)
         self._ae = _application_entity(settings)
         store, peers = settings.store, [settings.peer(name) for name in settings.peers]
         handlers: list[EventHandlerType] = [
+            (evt.EVT_REQUESTED, on_requested, [spool, SERVICES]),
             (evt.EVT_ACCEPTED, on_accepted),
             (evt.EVT_REJECTED, _on_rejected),
             (evt.EVT_C_ECHO, on_echo),
