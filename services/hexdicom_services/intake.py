@@ -77,6 +77,8 @@ def _is_complete(catalog: Catalog, spool: Path, row: SeriesRow) -> bool:
     expected = _announced_images(files[0]) if files else 0
     if expected < 2:
         return False
+    if not all(file.is_file() for file in files):  # one is gone: its series waits for the timer, and no other waits for it
+        return False
     assembly = plan_files(files)
     frames = sum(len(group.frames) for group in assembly.groups)
     return frames == expected and not any(passed.holes for passed in assembly.passed_through)

@@ -66,6 +66,10 @@ def recall(bench: Bench) -> tuple[int, int]:
     return len(back), len(missing)
 
 
+def original_files(bench: Bench) -> list[Path]:
+    return sorted(bench.settings.spool.rglob("received/*/*.dcm"))
+
+
 def spooled(bench: Bench) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(bench.settings.spool.rglob("received/*/*.dcm"))}
 
