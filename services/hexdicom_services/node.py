@@ -55,12 +55,11 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
             signal.signal(number, lambda *_: stop.set())
     with _lock(settings.state):
         (settings.state / "drain").unlink(missing_ok=True)
-        damaged = salvage(settings.catalog, time.time())
+        salvage(settings.catalog, time.time())
         catalog = open_catalog(settings.catalog)
         try:
             recover(settings, catalog)
-            if damaged is not None:
-                adopt(settings, catalog, time.time())
+            adopt(settings, catalog, time.time())
             _Node(settings, catalog).run(stop)
         finally:
             catalog.close()

@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_unless
 
 from hexdicom import durable
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_UNFINISHED = "salvage"  # in the table meta, until the rows that were lost have been made up for
+
 
 def salvage(file: Path, now: float) -> Path | None:
     """Replaces a damaged catalog by what can be read of it; returns where the old one is, None where it was sound.
@@ -70,10 +72,12 @@ def salvage(file: Path, now: float) -> Path | None:
 def adopt(settings: Settings, catalog: Catalog, now: float) -> int:
     """After a salvage: archives that no row knows get theirs, and every series whose rows say too little is archived again.
 
-    Returns how many archives that were. Raises StoreError.
+    Does nothing where there was none, or where it is done. Returns how many archives that were. Raises StoreError.
     """
     store = FolderStore(settings.store)
     with catalog.read() as connection:
+        if connection.scalar(select(meta.c.value).where(meta.c.key == _UNFINISHED)) is None:
+            return 0
         known = set(connection.scalars(select(stored.c.key)))
     unknown: dict[bytes, list[Path]] = {}
     for path in sorted(store.root.rglob("*.dcm")):
@@ -90,6 +94,7 @@ def adopt(settings: Settings, catalog: Catalog, now: float) -> int:
             log.exception("an archive in the store cannot be read", extra={"event": "archive.damaged"})
     with catalog.write() as connection:
         _look_again(connection, now)
+        connection.execute(delete(meta).where(meta.c.key == _UNFINISHED))
     return len(unknown)
 
 
@@ -110,6 +115,8 @@ def _companions(file: Path) -> tuple[Path, Path]:
 def _copy_rows(damaged: Path, fresh: Path) -> int:
     catalog, count = open_catalog(fresh), 0
     try:
+        with catalog.write() as connection:
+            connection.execute(insert_unless(meta).values(key=_UNFINISHED, value=damaged.name))
         for table in metadata.sorted_tables:
             if table.name == meta.name:
                 continue  # the schema is that of this version

@@ -128,12 +128,11 @@ class Site:
             for uid in away:
                 custody.recall(catalog, Spool(self.settings.spool), FolderStore(self.settings.store), uid, self.now, "cpu")
 
-    def start_again(self) -> None:
-        damaged = salvage(self.settings.catalog, self.now)
+    def start_again(self, tell: Tell = quiet) -> None:
+        salvage(self.settings.catalog, self.now)
         with self.catalog() as catalog:
             recover(self.settings, catalog)
-            if damaged is not None:
-                adopt(self.settings, catalog, self.now)
+            adopt(self.settings, catalog, self.now)
 
     def finish(self) -> None:
         """Everything that is still to do."""

@@ -9,6 +9,7 @@ import pytest
 
 from hexdicom_services.scrub import Scrubber
 from hexdicom_services.status import status
+from tests.faults.crash import Fault, run
 from tests.faults.site import Site
 from tests.faults.test_every_step import cine, prepared
 
@@ -64,6 +65,22 @@ def test_every_page_of_the_catalog(memory_disk: Path, cine: list[Dataset], stage
         assert not site.missing(acknowledged), page
         if stage != "recall":
             site.check()
+
+
+@pytest.mark.parametrize("stage", ["work", "recall"])
+def test_a_salvage_that_is_killed_at_every_step(memory_disk: Path, cine: list[Dataset], stage: str, tally: Tally) -> None:
+    site = Site(memory_disk / "state")
+    acknowledged = prepared(site, cine, stage)
+    with site.settings.catalog.open("r+b") as file:
+        file.write(bytes(PAGE))  # nothing can be read of it any more
+    for step, _ in enumerate(copies(site), 1):
+        ended = run(site.start_again, site.folder, Fault("kill", step))
+        if not ended.struck:
+            assert step > 10
+            return
+        site.start_again()
+        assert not looked_for(site, acknowledged, tally, f"salvage: kill ({stage})"), (step, ended.struck)
+        site.check_spool()
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])
