@@ -18,8 +18,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_unless
 from hexdicom import durable
 from hexdicom.dicom.archive import is_archive_object, read_part
 from hexdicom.dicom.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from hexdicom.errors import ArchiveError
-from hexdicom_services import custody
+from hexdicom.errors import ArchiveError, StoreError
+from hexdicom_services import custody, holds
 from hexdicom_services.catalog import holdings
 from hexdicom_services.catalog.holdings import Holding
 from hexdicom_services.catalog.lifecycle import record
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNFINISHED = "salvage"  # in the table meta, until the rows that were lost have been made up for
 
 
@@ -92,6 +93,7 @@ def adopt(settings: Settings, catalog: Catalog, now: float) -> int:
             _adopt(catalog, Spool(settings.spool), store, paths, now)
         except custody.UNSOUND:
             log.exception("an archive in the store cannot be read", extra={"event": "archive.damaged"})
+    holds.put_back(catalog, settings.state, now)
     with catalog.write() as connection:
         _look_again(connection, now)
         connection.execute(delete(meta).where(meta.c.key == _UNFINISHED))
@@ -103,7 +105,9 @@ def _is_sound(file: Path) -> bool:
         with closing(sqlite3.connect(file)) as connection:
             answer = connection.execute("PRAGMA integrity_check(1)").fetchone()
             tables = connection.execute("select count(*) from sqlite_master where name = 'meta'").fetchone()
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in _DAMAGED:  # locked, a disk that fails: no reason to replace it
+            raise StoreError(f"The catalog cannot be read: {error}.", hint="Check its disk.") from error
         return False
     return bool(answer == ("ok",) and tables == (1,))
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hexdicom.errors import StoreError
+from hexdicom_services import holds
+from hexdicom_services.salvage import salvage
 from hexdicom_services.scrub import Scrubber
 from hexdicom_services.status import status
 from tests.faults.crash import Fault, run
@@ -81,6 +84,39 @@ def test_a_salvage_that_is_killed_at_every_step(memory_disk: Path, cine: list[Da
         site.start_again()
         assert not looked_for(site, acknowledged, tally, f"salvage: kill ({stage})"), (step, ended.struck)
         site.check_spool()
+
+
+def test_a_hold_outlives_the_catalog(memory_disk: Path, cine: list[Dataset]) -> None:
+    site, study = Site(memory_disk / "state"), str(cine[0].StudyInstanceUID)
+    acknowledged = prepared(site, cine, "release")
+    with site.catalog() as catalog:
+        assert holds.put(catalog, site.folder, study, "case 17", site.now)
+        assert holds.put(catalog, site.folder, "1.2.3", "", site.now)
+        assert holds.end(catalog, site.folder, "1.2.3", "", site.now)
+    with site.settings.catalog.open("r+b") as file:
+        file.write(bytes(PAGE))
+    site.start_again()
+    site.finish()
+    site.release()
+    assert site.states("select study_instance_uid, reason from hold") == [(study, "case 17")]
+    assert site.states("select count(*) from instance where released_at != 0") == [(0,)]
+    assert not site.missing(acknowledged)
+
+
+def test_a_catalog_that_cannot_be_read_now_is_not_replaced(memory_disk: Path, cine: list[Dataset]) -> None:
+    site = Site(memory_disk / "state")
+    prepared(site, cine, "intake")
+    catalog = site.settings.catalog
+    before = catalog.read_bytes()
+    aside = catalog.with_name("elsewhere")
+    catalog.rename(aside)
+    catalog.mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        salvage(catalog, site.now)
+    catalog.rmdir()
+    aside.rename(catalog)
+    assert catalog.read_bytes() == before
+    assert salvage(catalog, site.now) is None
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hexdicom.errors import ConfigError, NotFound
-from hexdicom_services import custody, retention
+from hexdicom_services import custody, holds, retention
 from hexdicom_services import settings as configuration
 from hexdicom_services.catalog import originals
 from hexdicom_services.catalog.session import open_catalog
@@ -91,8 +91,9 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
 @reason_option
 def hold(study: str, config: Path | None, reason: str) -> None:
     """Put a study on legal hold: none of its originals is released."""
-    with opened(configuration.load(config)) as catalog, catalog.write() as connection:
-        fresh = originals.put_on_hold(connection, study, reason, time.time())
+    settings = configuration.load(config)
+    with opened(settings) as catalog:
+        fresh = holds.put(catalog, settings.state, study, reason, time.time())
     screen().print("on hold" if fresh else "was on hold; the reason was changed")
 
 
@@ -102,8 +103,9 @@ def hold(study: str, config: Path | None, reason: str) -> None:
 @reason_option
 def unhold(study: str, config: Path | None, reason: str) -> None:
     """End the legal hold of a study."""
-    with opened(configuration.load(config)) as catalog, catalog.write() as connection:
-        done = originals.take_off_hold(connection, study, reason, time.time())
+    settings = configuration.load(config)
+    with opened(settings) as catalog:
+        done = holds.end(catalog, settings.state, study, reason, time.time())
     if not done:
         raise NotFound("This study is not on hold.", hint="`hexdicom node status` lists those that are.")
     screen().print("no longer on hold")
