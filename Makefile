@@ -10,7 +10,7 @@ TORCH  ?= torch==2.13.0
 SERIES ?=
 export HEXDICOM_DEMO_SERIES := $(SERIES)
 
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo faults test check clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -33,6 +33,9 @@ check: $(VENV)/.ready ## style, types and import contracts
 	@$(BIN)/ruff format --check hexdicom services tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+faults: $(VENV)/.ready ## kill, fill, tear and damage a node at every step, and count what is lost (as root: with small disks)
+	@$(BIN)/python -m pytest tests/faults -q --numprocesses 0
 
 test: $(VENV)/.ready ## everything that is checked: style, types, import contracts, tests
 	@if $(MAKE) --no-print-directory check && $(BIN)/python -m pytest --numprocesses 2 --dist worksteal; \

@@ -2,6 +2,7 @@
 
     compress(files) -> archive objects + untouched copies      restore(archive objects) -> files
     verify(archive objects), describe(archive object)          restored_instances(archive objects) -> for sending
+    proofs(archive objects) -> what each source comes back as
 
 An archive is never reported before it was read back from where it is stored, decoded, and compared with its sources.
 """
@@ -22,6 +23,7 @@ from hexdicom.dicom.folder import scan
 from hexdicom.dicom.geometry import source_values
 from hexdicom.dicom.headers import encode_headers
 from hexdicom.dicom.manifest import Manifest, encode_manifest
+from hexdicom.dicom.pixels import read_meta
 from hexdicom.dicom.plan import PassedThrough
 from hexdicom.dicom.received import Received, data_set_sha256, identity, read_received
 from hexdicom.dicom.restore import Opened, Restored, check_payload, instances, open_archive
@@ -34,6 +36,7 @@ from hexdicom.report import (
     GroupReport,
     RestoredInstance,
     RestoreReport,
+    SourceProof,
     VerifiedArchive,
     VerifyReport,
 )
@@ -237,6 +240,20 @@ def restored_instances(
         raise error
     if damaged:
         raise VerificationError(f"{len(damaged)} instances are damaged in the archive: {', '.join(damaged[:5])}.")
+
+
+def proofs(archives: Sequence[Path], *, device: str = "auto", progress: Progress | None = None) -> Iterator[SourceProof]:
+    """Decode these archives, and compare every source with its SHA-256. Raises as `restore` where one cannot be read."""
+    found = shelf.found(archives)
+    for _, error in found.damaged:
+        raise error
+    for paths in found.groups:
+        opened, values = _decoded(paths, device, progress)
+        manifest = opened.manifest
+        for number, one in enumerate(instances(opened, values)):
+            received = manifest.received_sha256[number] if manifest.recoded(number) else manifest.sha256[number]
+            start = read_meta(one.data)[1] if one.data else 0
+            yield SourceProof(one.source_sop_instance_uid, received, one.state, one.data[start:])
 
 
 def verify(

@@ -92,6 +92,20 @@ class RestoredInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceProof:
+    """What an archive gives back of one of its sources.
+
+    received_sha256: of the data set that was archived. state: as in RestoredInstance; `restored` is that data set, `recoded`
+    has the same attributes and pixels, `derived` is another image, of `damaged` there is none. data_set: without file meta.
+    """
+
+    sop_instance_uid: str
+    received_sha256: str
+    state: str
+    data_set: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreReport:
     """problems: one sentence for each archive that could not be read."""
 

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from hexdicom_services import vitals
 from hexdicom_services.catalog import audit_rows, pauses
 from hexdicom_services.catalog.models import job, series
+from hexdicom_services.notices import notices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ _STUBBORN = 5  # attempts after which a PACS that is away is said
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """error: something is lost to its users until somebody acts; warning: it will be."""
+    """error: something is lost to its users until somebody acts; warning: it will be. command: "" where nothing helps or has to."""
 
     severity: Literal["error", "warning"]
     what: str
@@ -55,8 +56,8 @@ def _disk(situation: Situation) -> Iterator[Attention]:
     reserve, state = situation.settings.receiver.disk_reserve_mb << 20, situation.settings.state
     free = shutil.disk_usage(state).free
     if free < 2 * reserve:
-        what = f"The disk has {free >> 20} MiB left; below {reserve >> 20} nothing is received."
-        yield Attention("error" if free < reserve else "warning", what, f"df -h {state}")
+        what = f"The disk has {free >> 20} MiB left; below {reserve >> 20} nothing is received, query and retrieve go on."
+        yield Attention("error" if free < reserve else "warning", what, "hexdicom node release --dry-run")
 
 
 def _processes(situation: Situation) -> Iterator[Attention]:
@@ -93,6 +94,12 @@ def _jobs(situation: Situation) -> Iterator[Attention]:
         yield Attention("warning", what, "hexdicom node jobs")
 
 
+def _kept(situation: Situation) -> Iterator[Attention]:
+    for notice in notices(situation.connection):
+        severity: Literal["error", "warning"] = "warning" if notice.kind == "versions" else "error"
+        yield Attention(severity, f"{notice.subject}: {notice.message}.", notice.command)
+
+
 def _audit(situation: Situation) -> Iterator[Attention]:
     waiting = audit_rows.waiting(situation.connection) if situation.settings.audit.collector else 0
     if waiting:
@@ -104,4 +111,4 @@ def _count(connection: Connection, *conditions: object) -> int:
     return connection.scalar(select(func.count()).select_from(job).where(*conditions)) or 0  # type: ignore[arg-type]
 
 
-SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _audit)
+SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _kept, _audit)

@@ -1,8 +1,10 @@
 """When a series is complete: by its attributes where they say so, else by silence, in any case by the force timer.
 
 The timers are two times in the catalog (first and last instance), so a restart changes nothing. Rule for late instances:
-the whole series is planned again; a group whose sources did not change keeps its archive, any other gets a new one, which
-takes the place of the old one in the catalog. The old one stays in the store.
+the whole series is planned again, with the originals that were released brought back out of the archive; a group whose sources
+did not change keeps its archive, any other gets a new one, which takes the place of the old one in the catalog. The old one
+stays in the store. Where released originals cannot be brought back byte for byte (they were accepted with loss), the late
+instances are archived beside what is there.
 """
 
 from __future__ import annotations
@@ -74,6 +76,8 @@ def _is_complete(catalog: Catalog, spool: Path, row: SeriesRow) -> bool:
         files = [spool / member.path for member in instances.of_series(connection, row.series_instance_uid)]
     expected = _announced_images(files[0]) if files else 0
     if expected < 2:
+        return False
+    if not all(file.is_file() for file in files):  # one is gone: its series waits for the timer, and no other waits for it
         return False
     assembly = plan_files(files)
     frames = sum(len(group.frames) for group in assembly.groups)

@@ -29,6 +29,7 @@ from hexdicom_services.listening import listen
 from hexdicom_services.logs import short
 from hexdicom_services.overtime import Overtime
 from hexdicom_services.recover import recover
+from hexdicom_services.salvage import adopt, salvage
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.supervisor import Supervised
@@ -66,10 +67,13 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
             signal.signal(number, lambda *_: stop.set())
     with _lock(settings.state):
         (settings.state / "drain").unlink(missing_ok=True)
+        if settings.database.file is not None:
+            salvage(settings.database.file, time.time())
         catalog = open_catalog(settings.database)
         try:
             ownership.claim(catalog, settings.state)
             recover(settings, catalog)
+            adopt(settings, catalog, time.time())
             trail, shipper = Trail.of(settings, catalog), Shipper(settings, catalog)
             trail.leave(occasions.started(trail.node, time.time()))
             shipper.start()

@@ -40,9 +40,11 @@ def recover(settings: Settings, catalog: Catalog) -> Recovered:
     """Raises StoreError."""
     spool, now = Spool(settings.spool), time.time()
     with catalog.read() as connection:
-        known = set(instances.known_paths(connection))
-    renamed = spool.recover(known)
-    orphans = [path for path in spool.files() if path not in known]
+        expected = set(instances.known_paths(connection))
+        sound = set(instances.known_paths(connection, lost=False))
+    renamed = spool.recover(expected)
+    # A file whose row says that it was released: its release was broken off, or it was sent again. It stays, and the row says so.
+    orphans = [path for path in spool.files() if path not in sound]
     adopted = [found for path in orphans if (found := _received(spool, path)) is not None]
     FolderStore(settings.store).sweep()
     shutil.rmtree(settings.state / "work", ignore_errors=True)
@@ -64,6 +66,11 @@ def _received(spool: Spool, path: str) -> instances.Received | None:
         log.exception("a file in the spool is not an instance", extra={"event": "instance.unreadable"})
         return None
     content = data[head.offset :]
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not file.stem.endswith(f"-{sha256[:32]}"):  # the name says what it should hold
+        spool.set_aside(path)
+        log.error("a file in the spool is damaged and was set aside", extra={"event": "instance.damaged"})
+        return None
     identity = identify(content, head.transfer_syntax_uid)
     known = bool(identity.study_instance_uid and identity.series_instance_uid)
     return instances.Received(
@@ -72,7 +79,7 @@ def _received(spool: Spool, path: str) -> instances.Received | None:
         transfer_syntax_uid=head.transfer_syntax_uid,
         study_instance_uid=identity.study_instance_uid if known else "",
         series_instance_uid=identity.series_instance_uid if known else "",
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         size=len(content),
         path=path,
         received_at=file.stat().st_mtime,

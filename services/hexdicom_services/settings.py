@@ -76,7 +76,9 @@ class ReceiverSection(_Section):
     max_pdu: int = Field(131072, ge=4096, le=4194304, description="Largest PDU that we announce, bytes.")
     network_timeout: float = Field(60.0, gt=0, description="Seconds of silence after which an association is aborted.")
     request_timeout: float = Field(15.0, gt=0, description="Seconds for TLS handshake and association request.")
-    disk_reserve_mb: int = Field(2048, ge=0, description="With less MiB free, C-STORE is answered 0xA700.")
+    disk_reserve_mb: int = Field(
+        2048, ge=0, description="With less MiB free, who only stores is not let in, and C-STORE is answered 0xA700."
+    )
 
     @field_validator("calling_ae_titles")
     @classmethod
@@ -214,6 +216,30 @@ class ForwardSection(_Section):
         return value.strip()
 
 
+class RetentionSection(_Section):
+    """When originals may leave the spool. Off: every one is kept for ever. `hexdicom node release --dry-run` shows the effect."""
+
+    enabled: bool = Field(False, description="Whether originals are ever released. A study on hold never is (`node hold`).")
+    keep_days: float = Field(30.0, ge=0, description="Days that originals stay after their series was archived.")
+    require_commitment: bool = Field(
+        False, description="Only when every PACS in [forward] has committed itself to what it got (Storage Commitment)."
+    )
+    accept: Literal["identical", "equal", "lossy"] = Field(
+        "identical",
+        description="What the archive must give back: the same bytes; the same attributes and pixels (sources that came "
+        "losslessly compressed); or, with lossy, another image than the original.",
+    )
+    interval_hours: float = Field(6.0, gt=0, description="Hours before a series that had to stay is looked at again.")
+
+
+class ScrubSection(_Section):
+    """Reading everything that the node keeps now and then, to find damage while it can be repaired."""
+
+    enabled: bool = Field(True, description="Whether the workers do it when they have no other work.")
+    interval_days: float = Field(30.0, gt=0, description="Days in which every file of store and spool is hashed once.")
+    decode_share: float = Field(0.05, ge=0, le=1, description="Share of archive objects that are decoded as well.")
+
+
 class LoggingSection(_Section):
     """Messages go to stderr; they never hold a patient's name or identifier."""
 
@@ -235,6 +261,8 @@ class Settings(BaseSettings):
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    retention: RetentionSection = RetentionSection()
+    scrub: ScrubSection = ScrubSection()
     audit: AuditSection = AuditSection()
     metrics: MetricsSection = MetricsSection()
     logging: LoggingSection = LoggingSection()

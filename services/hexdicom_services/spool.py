@@ -2,6 +2,7 @@
 
     spool/incoming/<instance>-<content>.<random>        being written
     spool/received/<series>/<instance>-<content>.dcm    names are hashes: no UID of a peer becomes a path
+    spool/quarantine/<instance>-<content>.dcm.<random>  was found to be damaged: kept, never read again
 
 Order of a receipt: write, fsync, rename; then the folder is flushed while the row is committed; when both are done, 0x0000. What a
 crash leaves is a file in `incoming` (with a row it gets its name back, without one it was never acknowledged and is removed) or
@@ -85,10 +86,45 @@ class Spool:
         except OSError as error:
             raise StoreError(f"The spool cannot be written: {error.strerror}.") from error
 
+    def copy(self, path: str, handle: int) -> None:
+        """As `take`, for a file that is open as `handle` and has no name any more."""
+        target = self.root / path
+        part = self._incoming / f"{target.stem}.{uuid.uuid4().hex[:8]}"
+        try:
+            self._make_folder(target.parent)
+            with os.fdopen(os.dup(handle), "rb") as source, part.open("xb") as written:
+                source.seek(0)
+                shutil.copyfileobj(source, written)
+                written.flush()
+                os.fsync(written.fileno())
+            part.rename(target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(f"The spool cannot be written: {error.strerror}.") from error
+
     @property
     def incoming(self) -> Path:
         """Where files lie that are being written."""
         return self._incoming
+
+    def remove(self, path: str) -> None:
+        """Deletes the file of an original that was released; the catalog says so already. Raises StoreError."""
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"A released original cannot be deleted: {error.strerror}.") from error
+
+    def set_aside(self, path: str) -> Path | None:
+        """Moves a file that is not what it should be out of the way; None where there is none. Raises StoreError."""
+        aside = self.root / "quarantine" / f"{Path(path).name}.{uuid.uuid4().hex[:8]}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            (self.root / path).rename(aside)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"A damaged file cannot be set aside: {error.strerror}.") from error
+        return aside
 
     def sync(self, path: str) -> None:
         """Makes the name of a file durable: it is found after a power cut. Raises StoreError."""

@@ -15,7 +15,9 @@ from hexdicom.errors import NotFound
 from hexdicom_services import attention
 from hexdicom_services.attention import Attention, Situation
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
+from hexdicom_services.catalog.scrubs import oldest_look
 from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.notices import keeping
 
 if TYPE_CHECKING:
     from hexdicom_services.settings import Settings
@@ -49,7 +51,8 @@ class NodeStatus:
     """series, jobs: how many are in each state. Bytes and counts are of what peers get now.
 
     source_bytes: what the archives were made from; ratio: that over archive_bytes, 0 where there is none.
-    deliveries: for each PACS, how many objects are in each state.
+    deliveries: for each PACS, how many objects are in each state. scrubbed_since: every file was compared with its hash since
+    then, seconds since 1970; 0 where one never was.
     """
 
     running: bool
@@ -73,6 +76,13 @@ class NodeStatus:
     failures: tuple[Failure, ...]
     disk_free: int
     attention: tuple[Attention, ...]
+    instances_released: int
+    bytes_released: int
+    instances_lost: int
+    instances_versioned: int
+    quarantined: int
+    studies_on_hold: int
+    scrubbed_since: float
 
     @property
     def ratio(self) -> float:
@@ -151,6 +161,8 @@ def _counts(connection: Connection) -> dict[str, Any]:
         "deliveries": _deliveries(connection),
         "working": _working(connection),
         "failures": _failures(connection),
+        "scrubbed_since": oldest_look(connection),
+        **asdict(keeping(connection)),
     }
 
 

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hexdicom.errors import HexdicomError, StoreError
-from hexdicom_services import child
+from hexdicom_services import child, custody
 from hexdicom_services.catalog import holdings, ledger, series_rows
 from hexdicom_services.catalog.lifecycle import move_job
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.chores import Chores
 from hexdicom_services.jobs.archive import archive_series, keep_untouched
 from hexdicom_services.jobs.archiver import Archiver, PipelineArchiver
 from hexdicom_services.jobs.filing import Filing
 from hexdicom_services.jobs.forward import forward_series
 from hexdicom_services.logs import short
 from hexdicom_services.shipped import load_profile
+from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 from hexdicom_services.vitals import Pulse
 
@@ -104,7 +106,10 @@ class Worker:
         settings = self.settings
         work = settings.state / "work" / self.name
         try:
-            filing = Filing(self.catalog, settings.spool, FolderStore(settings.store), job, self.clock)
+            store, uid = FolderStore(settings.store), job.series_instance_uid
+            spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
+            custody.make_ready(self.catalog, spool, store, uid, self.clock(), settings.worker.device)
+            filing = Filing(self.catalog, settings.spool, store, job, self.clock)
             error = self._last_error(job)
             if job.attempts > settings.worker.attempts:
                 keep_untouched(filing, error)
@@ -192,9 +197,10 @@ def main(name: str) -> None:
     archiver = PipelineArchiver(load_profile(settings.archive.profile), settings.worker.device)
     worker = Worker(settings, open_catalog(settings.database), archiver, name)
     threading.Thread(target=keep_alive, args=(worker, stop), name="lease", daemon=True).start()
+    chores = Chores(worker.catalog, settings, name, time.time)
     while not stop.is_set():
         try:
-            busy = worker.run_next()
+            busy = worker.run_next() or chores.run_next()
         except HexdicomError as error:  # the catalog is away or its disk is full: that may pass
             log.error("the worker could not go on: %s", error, extra={"event": "loop.error"})  # noqa: TRY400 - it says it all
             busy = False

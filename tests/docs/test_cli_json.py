@@ -122,3 +122,5 @@ def test_node(tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> N
         own = {f"{prefix}{field.name}" for field in fields(one)}  # type: ignore[arg-type]
         assert own <= {name.removesuffix("{}") for name in names} | {"working", "failures", "attention"}
     assert {f"jobs[].{field.name}" for field in fields(JobRow)} <= documented("node jobs")
+    check("node release", run("node", "release", "--dry-run", "--config", config), {"series"})
+    check("node scrub", run("node", "scrub", "--config", config), {"damaged"})

@@ -123,8 +123,8 @@ class NodeProcess:
 
     def check_consistent(self, acknowledged: Iterable[str]) -> None:
         """Every acknowledged instance is there exactly once, every file is what its row says, no file is too many."""
-        rows = self.rows("select sop_instance_uid, path, sha256, size from instance")
-        uids = [row[0] for row in rows]
+        uids = [row[0] for row in self.rows("select sop_instance_uid from instance")]
+        rows = self.rows("select sop_instance_uid, path, sha256, size from instance where released_at = 0")
         assert len(uids) == len(set(uids)), "an instance is there twice"
         missing = set(acknowledged) - set(uids)
         assert not missing, f"{len(missing)} acknowledged instances are lost"

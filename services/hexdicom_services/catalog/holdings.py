@@ -1,7 +1,8 @@
 """What the store holds. A row is there before its file, so the catalog knows every file in the store.
 
 A file is WRITING until it was read back and compared, then STORED; it is answered to peers only when it is `current`,
-which a whole series becomes at once. What a later version of a series replaces stays, but is current no more.
+which a whole series becomes at once. What a later version of a series replaces stays, but is current no more. A file that is
+found to be damaged is QUARANTINED until it was replaced.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hexdicom_services.catalog.models import QUERY_COLUMNS, delivery, stored
@@ -109,3 +110,21 @@ def delivered(connection: Connection, stored_id: int, target: str, state: str, n
     statement = insert(delivery).values(values)
     same = [delivery.c.stored_id, delivery.c.target]
     connection.execute(statement.on_conflict_do_update(index_elements=same, set_=values))
+
+
+def unverified(connection: Connection, source_series_uid: str, target: str) -> int:
+    """How many current files of a series a PACS has not given back unchanged."""
+    return len(undelivered(connection, source_series_uid, target))
+
+
+def uncommitted(connection: Connection, source_series_uid: str, target: str) -> int:
+    """How many current files of a series a PACS has not committed itself to keep (PS3.4 annex J)."""
+    done = select(delivery.c.stored_id).where(delivery.c.target == target, delivery.c.committed_at > 0)
+    wanted = (stored.c.source_series_uid == source_series_uid, stored.c.current == 1, stored.c.id.not_in(done))
+    return connection.scalar(select(func.count()).select_from(stored).where(*wanted)) or 0
+
+
+def quarantined(connection: Connection, source_series_uid: str) -> list[Holding]:
+    """Files of a series that are damaged and were not replaced yet."""
+    wanted = (stored.c.source_series_uid == source_series_uid, stored.c.state == "QUARANTINED")
+    return [Holding(*row) for row in connection.execute(select(*_COLUMNS).where(*wanted).order_by(stored.c.id))]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from hexdicom_services.catalog import originals
 from hexdicom_services.catalog.lifecycle import move_series, record
 from hexdicom_services.catalog.models import instance, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Outcome = Literal["new", "duplicate", "version"]
+Outcome = Literal["new", "duplicate", "version", "returned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,13 @@ class Known:
 def add(connection: Connection, batch: Sequence[Received]) -> list[Outcome]:
     """Catalogues instances and starts the timers of their series anew.
 
-    The same content under the same UID changes nothing ("duplicate"); other content is kept beside it ("version").
+    The same content under the same UID changes nothing ("duplicate"), unless the original had been released or lost: then it
+    is in the spool again ("returned"). Other content is kept beside it ("version").
     """
     outcomes = [_add_one(connection, received) for received in batch]
     fresh: dict[str, list[Received]] = {}
     for received, outcome in zip(batch, outcomes, strict=True):
-        if outcome != "duplicate":
+        if outcome in ("new", "version"):
             fresh.setdefault(received.series_instance_uid, []).append(received)
     for uid, group in fresh.items():
         _count(connection, uid, group)
@@ -85,7 +87,8 @@ _COUNT = _NEW_SERIES.on_conflict_do_update(
 def _add_one(connection: Connection, received: Received) -> Outcome:
     version = connection.scalar(_INSERT, {**_values(received), "same_uid": received.sop_instance_uid})
     if version is None:
-        return "duplicate"
+        again = originals.bring_back(connection, received.sop_instance_uid, received.sha256, received.received_at)
+        return "returned" if again else "duplicate"
     if version == 1:
         return "new"
     detail = {"sop_instance_uid": received.sop_instance_uid, "version": version}
@@ -117,12 +120,14 @@ def _values(received: Received) -> dict[str, object]:
 
 
 def of_series(connection: Connection, uid: str) -> list[Known]:
-    """Everything that was received of a series, in the order of arrival."""
+    """What is in the spool of a series, in the order of arrival: not what was released or lost."""
     columns = (instance.c.sop_instance_uid, instance.c.sha256, instance.c.size, instance.c.path, instance.c.version)
-    rows = connection.execute(select(*columns).where(instance.c.series_instance_uid == uid).order_by(instance.c.id))
+    here = (instance.c.series_instance_uid == uid) & (instance.c.released_at == 0) & (instance.c.lost_at == 0)
+    rows = connection.execute(select(*columns).where(here).order_by(instance.c.id))
     return [Known(*row) for row in rows]
 
 
-def known_paths(connection: Connection) -> Iterable[str]:
-    """The path of every catalogued instance, below the spool."""
-    return connection.scalars(select(instance.c.path))
+def known_paths(connection: Connection, *, lost: bool = True) -> Iterable[str]:
+    """The path of every instance whose original should be in the spool, below it; without those known to be lost, unless `lost`."""
+    wanted = select(instance.c.path).where(instance.c.released_at == 0)
+    return connection.scalars(wanted if lost else wanted.where(instance.c.lost_at == 0))

@@ -126,3 +126,9 @@ def uncount(connection: Connection, job_id: int) -> None:
 def error_of(connection: Connection, job_id: int) -> str:
     """Why the last attempt failed; "" where it did not say."""
     return connection.scalar(select(job.c.error).where(job.c.id == job_id)) or ""
+
+
+def unfinished_of(connection: Connection, uid: str) -> int:
+    """How many jobs of a series wait, run, or were given up."""
+    wanted = select(job.c.id).where(job.c.series_instance_uid == uid, job.c.state.in_(("READY", "RUNNING", "FAILED")))
+    return len(connection.scalars(wanted).all())

@@ -5,6 +5,7 @@ series    what becomes of the instances of a series
 job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
+hold      studies whose originals must not be released, and why
 event     what happened, append-only; no patient's name or identifier in it
 audit     the audit trail (PS3.15 A.5), append-only; names patients, as it must
 meta      schema version; how far the audit trail was shipped; which kinds of jobs are paused
@@ -31,7 +32,7 @@ from sqlalchemy import (
 
 from hexdicom_services.catalog.keys import KEYS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 2  # an older catalog grows into it: catalog/migrate.py
 
 metadata = MetaData()
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column declared INTEGER
@@ -64,6 +65,9 @@ instance = Table(
     Column("version", Integer, nullable=False),  # 1, 2, … where other content came under the same UID
     _time("received_at"),
     _text("calling_ae_title"),
+    _time("released_at"),  # 0: the original is in the spool
+    _time("lost_at"),  # when its file was found to be damaged or gone, and nothing could replace it; 0: it is sound
+    _time("scrubbed_at"),  # when its file was last compared with its hash
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
@@ -83,6 +87,7 @@ series = Table(
     _time("opened_at"),  # when the first instance of this batch came: starts the force timer
     _time("last_at"),  # when the last one came: starts the silence timer
     _time("archived_at"),
+    _time("weighed_at"),  # when retention last asked whether its originals may go
     _text("reason"),
 )
 
@@ -115,7 +120,7 @@ stored = Table(
     metadata,
     Column("id", _KEY, primary_key=True),
     Column("kind", String(16), nullable=False),  # archive | passed-through
-    Column("state", String(16), nullable=False),  # WRITING | STORED
+    Column("state", String(16), nullable=False),  # WRITING | STORED | QUARANTINED
     Column("current", Integer, nullable=False, server_default=text("0")),
     Column("source_series_uid", Text, nullable=False, index=True),
     _text("study_instance_uid"),
@@ -134,9 +139,12 @@ stored = Table(
     Column("attributes", JSON, nullable=True),  # DICOM JSON model, PS3.18 annex F
     _number("job_id"),
     _time("created_at"),
+    _time("scrubbed_at"),  # when the file was last compared with its hash
     *(_text(name) for name in QUERY_COLUMNS),
 )
 Index("stored_study", stored.c.study_instance_uid)
+Index("stored_scrubbed", stored.c.scrubbed_at)
+Index("instance_scrubbed", instance.c.scrubbed_at)
 
 delivery = Table(
     "delivery",
@@ -147,7 +155,17 @@ delivery = Table(
     Column("state", String(16), nullable=False),  # PENDING | SENT | VERIFIED | FAILED
     _text("error"),
     _time("changed_at"),
+    _text("commitment"),
+    _time("committed_at"),  # when the target committed itself to keep it; 0: it did not
     UniqueConstraint("stored_id", "target"),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("study_instance_uid", Text, primary_key=True),
+    _text("reason"),
+    _time("held_at"),
 )
 
 event = Table(

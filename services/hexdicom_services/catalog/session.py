@@ -11,12 +11,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.exc import DBAPIError
 
 from hexdicom.durable import sync_folder
 from hexdicom.errors import ConfigError, StoreError
 from hexdicom_services.catalog import postgres
+from hexdicom_services.catalog.migrate import migrate, schema_of
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
@@ -60,11 +61,16 @@ class Catalog:
 
 
 def open_catalog(database: Database) -> Catalog:
-    """The catalog of that database; made where there is none. Raises ConfigError, StoreError."""
+    """The catalog of that database; made where there is none, migrated where it is of an earlier version.
+
+    Raises ConfigError, StoreError.
+    """
     engine = _sqlite(database.file) if database.file is not None else postgres.engine(database)
     catalog = Catalog(engine)
     try:
-        if not _has_schema(catalog, database):
+        with catalog.read() as connection:
+            version = schema_of(connection)
+        if version == 0:
             with catalog.write() as connection:
                 if not inspect(connection).has_table("meta"):  # another process may have been faster
                     metadata.create_all(connection)
@@ -72,6 +78,9 @@ def open_catalog(database: Database) -> Catalog:
             if database.file is not None:
                 database.file.chmod(0o600)  # it names patients
                 sync_folder(database.file.parent)
+        elif version != SCHEMA_VERSION:
+            with catalog.write() as connection:
+                migrate(engine, connection, database.file)
     except BaseException:
         catalog.close()
         raise
@@ -106,17 +115,3 @@ def _on_begin(connection: Connection) -> None:
 def _first_line(error: DBAPIError) -> str:
     lines = str(error.orig).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error.orig).__name__
-
-
-def _has_schema(catalog: Catalog, database: Database) -> bool:
-    """Whether the tables are there. Raises ConfigError where they are those of another version."""
-    with catalog.read() as connection:
-        if not inspect(connection).has_table("meta"):
-            return False
-        found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema"))
-    if found != str(SCHEMA_VERSION):
-        raise ConfigError(
-            f"The catalog {database} has schema {found}, this hexdicom knows {SCHEMA_VERSION}.",
-            hint="Use the hexdicom that wrote it, or a later one.",
-        )
-    return True

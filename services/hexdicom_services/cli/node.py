@@ -13,10 +13,12 @@ import platformdirs
 from hexdicom.errors import ConfigError
 from hexdicom_services import node as service
 from hexdicom_services import settings as configuration
-from hexdicom_services.cli import node_jobs
+from hexdicom_services.cli import keeping, node_jobs
+from hexdicom_services.cli.doctor import doctor
 from hexdicom_services.cli.files import write_whole
 from hexdicom_services.cli.output import emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
+from hexdicom_services.cli.scrub import scrub
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
 from hexdicom_services.settings import ArchiveSection, ForwardSection, NodeSection, Settings
 from hexdicom_services.toml import render_toml
@@ -116,10 +118,13 @@ def status(config: Path | None, as_json: bool) -> None:
     for work in now.working:
         doing = f"{work.step} {work.fraction:.0%}" if work.state == "RUNNING" else f"waits: {work.error}"
         rows.add_row(work.kind, f"{work.series_instance_uid}: {doing}")
+    rows.add_row(
+        "released", f"{now.instances_released} originals, {size(now.bytes_released)}; {now.studies_on_hold} studies on hold"
+    )
     for failed in now.failures:
         rows.add_row("failed", f"{failed.kind} of {failed.series_instance_uid}: {failed.reason}")
     for line in now.attention:
-        rows.add_row(line.severity, f"{line.what} → {line.command}")
+        rows.add_row(line.severity, f"{line.what} → {line.command}" if line.command else line.what)
     rows.add_row("disk", f"{size(now.disk_free)} free in {now.state_dir}")
     screen().print(rows)
 
@@ -134,7 +139,7 @@ def drain(config: Path | None) -> None:
     screen().print("drained")
 
 
-for _command in node_jobs.COMMANDS:
+for _command in (*node_jobs.COMMANDS, keeping.release, keeping.recall, keeping.hold, keeping.unhold, scrub, doctor):
     node.add_command(_command)
 
 

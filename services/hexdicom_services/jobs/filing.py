@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hexdicom_services.catalog import holdings, instances, series_rows
+from hexdicom_services.catalog import holdings, instances, originals, series_rows
 from hexdicom_services.catalog.holdings import Holding
 from hexdicom_services.jobs.findable import Findable, read_findable
 from hexdicom_services.stores.folder import FolderStore, key_for
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Filing:
     """The files of one series, as one job files them. `keys`: everything that was filed, in order.
 
-    members: everything that was received of the series, by path; generation: how much of the series that is.
+    members: everything of the series that is in the spool, by path; generation: how much of the series that is.
+    Where released originals could not be brought back, what is stored of them stays current, and the members are filed beside it.
     newest: path of the newest version of each instance, by SOP Instance UID.
     """
 
@@ -38,13 +39,15 @@ class Filing:
             received = instances.of_series(connection, uid)
             broken_off = holdings.unfinished(connection, uid)
             kept = holdings.of_source(connection, uid)
+            away = any(one.released_at for one in originals.of_series(connection, uid))
+            supplemented = holdings.of_source(connection, uid, current=True) if away else []
         for key in broken_off:
             store.remove(key)
         with catalog.write() as connection:
             holdings.forget(connection, broken_off)
         self.members = {spool / member.path: member for member in received}
         self.generation = row.generation if row else 0
-        self.keys: list[str] = []
+        self.keys: list[str] = [holding.key for holding in supplemented]
         self.newest = {member.sop_instance_uid: path for path, member in self.members.items()}  # in order of arrival
         self._kept = {holding.key: holding for holding in kept if store.path(holding.key).is_file()}
 

@@ -49,7 +49,7 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
         work = settings.state / "work"  # swept when the node starts
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="returned-", dir=work) as folder:
-            returned = pacs.fetch_back(peer, sent, Path(folder), _destination(settings)) if sent else {}
+            returned = pacs.fetch_back(peer, sent, Path(folder), read_back_destination(settings)) if sent else {}
             for file in sent:
                 back = returned.get(file.sop_instance_uid)
                 change = pacs.changed(store.path(file.key), back) if back else "it did not come back"
@@ -67,11 +67,14 @@ def forward_series(catalog: Catalog, settings: Settings, job: Job, clock: Callab
     return ""
 
 
-def _destination(settings: Settings) -> scu.Destination | None:
+def read_back_destination(settings: Settings) -> scu.Destination | None:
     """Where a PACS sends by C-MOVE what is read back; None where it is read back by C-GET."""
+    return move_destination(settings) if settings.forward.read_back == "move" else None
+
+
+def move_destination(settings: Settings) -> scu.Destination:
+    """Who we are to a PACS that sends to us by C-MOVE."""
     forward, node = settings.forward, settings.node
-    if forward.read_back != "move":
-        return None
     tls = settings.tls_files if settings.tls.enabled else None
     title = forward.move_ae_title or node.ae_title
     return scu.Destination(title, node.host, forward.move_port, tls, settings.tls.client_certificates)

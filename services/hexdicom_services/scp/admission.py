@@ -47,7 +47,8 @@ TOO_MANY_OF_ADDRESS: Final = Refusal((2, 3, 2), "its address has too many associ
 class Admission:
     """Decides for every association request. `told` is called with what was refused: calling AE title, address, why.
 
-    room: gives the number of associations that this process may have now; else that of the settings.
+    room: gives the number of associations that this process may have now; else that of the settings. full: says why there is no
+    room for what an association wants to store, None where there is.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Admission:
         settings: Settings,
         told: Callable[[str, str, str], None] | None = None,
         room: Callable[[], int] | None = None,
+        full: Callable[[Association], str | None] | None = None,
     ) -> None:
         self._ae_title, receiver = settings.node.ae_title, settings.receiver
         self._local = is_loopback(settings.node.host)
@@ -63,6 +65,7 @@ class Admission:
         check = receiver.check_called_ae_title
         self._check_called = not self._local if check is None else check
         self._room = room or (lambda: receiver.max_associations)
+        self._full = full or (lambda _: None)
         self._most_of_address = receiver.max_associations_per_address
         self._told = told
         self._admitted: weakref.WeakKeyDictionary[Association, str] = weakref.WeakKeyDictionary()
@@ -74,7 +77,7 @@ class Admission:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = association.requestor.address or ""
-        refusal = self.judge(calling, called, address) or self._count(association, address)
+        refusal = self.judge(calling, called, address) or self._store(association) or self._count(association, address)
         if refusal is None:
             return
         counted.on_rejected(event)
@@ -99,6 +102,10 @@ class Admission:
         if any(caller.admits(calling, address) for caller in self._callers):
             return True
         return any(peer.ae_title == calling and _is_at(peer, address) for peer in self._peers)
+
+    def _store(self, association: Association) -> Refusal | None:
+        why = self._full(association)
+        return None if why is None else Refusal(TOO_MANY.code, why)
 
     def _count(self, association: Association, address: str) -> Refusal | None:
         room = self._room()

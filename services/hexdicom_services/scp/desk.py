@@ -84,6 +84,10 @@ class Desk:
         self._waiting.put((received, answer))
         self._spool.sync(path)
         outcome = answer.result()
+        if outcome == "returned" and not (self._spool.root / path).is_file():
+            # Its release was just deleting the file. The mark is gone now, so nobody deletes it any more.
+            self._write(path, delivery)
+            self._spool.sync(path)
         if outcome == "version":
             log.warning(
                 "an instance came again with other content; both are kept",
@@ -98,7 +102,10 @@ class Desk:
             self._spool.write(path, file_head(*uids, delivery.calling_ae_title), data)
             return
         self._spool.check_space(0)
-        self._spool.take(path, data.path, data.handle)
+        if data.path.exists():
+            self._spool.take(path, data.path, data.handle)
+        else:  # it lay where a release has just deleted it
+            self._spool.copy(path, data.handle)
 
     def close(self) -> None:
         self._waiting.put(None)

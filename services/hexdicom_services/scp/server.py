@@ -29,7 +29,7 @@ from hexdicom_services.callers import is_loopback
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.listener import Door
 from hexdicom_services.listening import listen
-from hexdicom_services.scp import counted
+from hexdicom_services.scp import counted, low_disk
 from hexdicom_services.scp.admission import Admission, explain
 from hexdicom_services.scp.auditor import Auditor
 from hexdicom_services.scp.desk import Desk
@@ -87,7 +87,8 @@ class Receiver:
         self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
         self._ae = _application_entity(settings, name)
         self._ae.watchers = self._auditor.handlers
-        admission = Admission(settings, self._auditor.refused, room=self._ae.room)
+        full = partial(low_disk.why_not, spool=spool, services=SERVICES)
+        admission = Admission(settings, self._auditor.refused, room=self._ae.room, full=full)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
         store, peers = settings.store, [settings.peer(name) for name in settings.peers]
         handlers: list[EventHandlerType] = [

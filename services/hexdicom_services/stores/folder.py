@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_INCOMING = ".incoming"
+_INCOMING, _QUARANTINE = ".incoming", ".quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,18 @@ class FolderStore:
     def remove(self, key: str) -> None:
         """Removes a file that was never confirmed."""
         self.path(key).unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> Path | None:
+        """Moves a damaged file out of the way, and keeps it; None where there is no file. Raises StoreError."""
+        aside = self.root / _QUARANTINE / f"{key.replace('/', '_')}.{uuid.uuid4().hex[:8]}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            self.path(key).rename(aside)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"A damaged file cannot be set aside: {error.strerror}.") from error
+        return aside
 
     def sweep(self) -> int:
         """Removes what was being written when a worker died; returns how many files that were."""

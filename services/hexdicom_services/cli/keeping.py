@@ -1,0 +1,122 @@
+"""`hexdicom node release, recall, hold, unhold`: how long originals stay, and bringing them back."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from hexdicom.errors import ConfigError, NotFound
+from hexdicom_services import custody, holds, retention
+from hexdicom_services import settings as configuration
+from hexdicom_services.catalog import originals
+from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
+from hexdicom_services.cli.peers import config_option
+from hexdicom_services.spool import Spool
+from hexdicom_services.stores.folder import FolderStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.settings import Settings
+
+study_option = click.option("--study", metavar="UID", default="", help="Only this study.")
+reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the event. No patient's name, please.")
+
+
+@click.command()
+@config_option
+@click.option("--dry-run", is_flag=True, help="Show what would go and why the rest stays; change nothing.")
+@study_option
+@json_option
+def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> None:
+    """Delete originals from the spool that [retention] allows to go.
+
+    Every archive is read back, decoded and compared with each original right before. `hexdicom node recall` brings them back.
+    """
+    settings = configuration.load(config)
+    if not dry_run and not settings.retention.enabled:
+        raise ConfigError("Releasing is off: every original is kept.", hint="Set enabled in [retention], or add --dry-run.")
+    with opened(settings) as catalog, messages().status("weighing" if dry_run else "releasing"):
+        if dry_run:
+            verdicts = list(retention.weigh(catalog, settings, time.time(), study=study))
+        else:
+            verdicts = list(retention.release(catalog, settings, time.time, study=study, device=settings.worker.device))
+    if as_json:
+        emit({"enabled": settings.retention.enabled, "dry_run": dry_run, "series": [asdict(one) for one in verdicts]})
+        return
+    rows = table("series", "instances", "size", "", right=("instances", "size"))
+    for one in verdicts:
+        fate = "released" if one.released else "; ".join(one.stays) or "would go"
+        rows.add_row(one.series_instance_uid, str(one.instances), size(one.bytes), fate)
+    screen().print(rows)
+
+
+@click.command()
+@config_option
+@study_option
+@click.option("--series", metavar="UID", default="", help="Only this series.")
+@json_option
+def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
+    """Bring released or lost originals back to the spool, byte for byte."""
+    if not study and not series:
+        raise click.UsageError("Name a --study or a --series.")
+    settings = configuration.load(config)
+    spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
+    back, left = 0, 0
+    with opened(settings) as catalog, messages().status("recalling"):
+        with catalog.read() as connection:
+            away = originals.with_originals_away(connection, study=study, series_uid=series)
+        if not away:
+            raise NotFound("No original of this was released or lost.", hint="`hexdicom node status` counts them.")
+        for uid in away:
+            got, missing = custody.recall(catalog, spool, FolderStore(settings.store), uid, time.time(), settings.worker.device)
+            back, left = back + len(got), left + len(missing)
+    if as_json:
+        emit({"recalled": back, "missing": left})
+    else:
+        screen().print(f"{back} originals are in the spool again" + (f", {left} could not be brought back" if left else ""))
+    return PARTLY_DONE if left else 0
+
+
+@click.command()
+@click.argument("study", metavar="STUDY_UID")
+@config_option
+@reason_option
+def hold(study: str, config: Path | None, reason: str) -> None:
+    """Put a study on legal hold: none of its originals is released."""
+    settings = configuration.load(config)
+    with opened(settings) as catalog:
+        fresh = holds.put(catalog, settings.state, study, reason, time.time())
+    screen().print("on hold" if fresh else "was on hold; the reason was changed")
+
+
+@click.command()
+@click.argument("study", metavar="STUDY_UID")
+@config_option
+@reason_option
+def unhold(study: str, config: Path | None, reason: str) -> None:
+    """End the legal hold of a study."""
+    settings = configuration.load(config)
+    with opened(settings) as catalog:
+        done = holds.end(catalog, settings.state, study, reason, time.time())
+    if not done:
+        raise NotFound("This study is not on hold.", hint="`hexdicom node status` lists those that are.")
+    screen().print("no longer on hold")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Catalog]:
+    if not settings.database.exists():
+        raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
+    catalog = open_catalog(settings.database)
+    try:
+        yield catalog
+    finally:
+        catalog.close()
