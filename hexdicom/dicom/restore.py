@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hexdicom.dicom.archive import Archive, Part, join
 from hexdicom.dicom.derived import Loss, derive
-from hexdicom.dicom.geometry import source_values
+from hexdicom.dicom.geometry import source_values, values_of
 from hexdicom.dicom.headers import decode_headers
 from hexdicom.dicom.manifest import Manifest, decode_manifest
 from hexdicom.dicom.pixels import read_meta
@@ -90,6 +90,21 @@ def instances(opened: Opened, values: NDArray[Any]) -> Iterator[Restored]:
             raise ArchiveError(f"Header {source + 1} of the archive is damaged: {error.message}") from error
     if count != manifest.instances:
         raise ArchiveError(f"The archive holds {count} headers for {manifest.instances} sources.")
+
+
+def originals(
+    manifest: Manifest, headers: Sequence[tuple[bytes, bytes]], sources: Sequence[int], values: NDArray[Any], slices: Sequence[int]
+) -> Iterator[Restored]:
+    """Some originals of a lossless archive, out of the slices that they lie in; values: (T, len(slices), Y, X).
+
+    headers: of all sources. Raises ArchiveError where a header is damaged.
+    """
+    for source, value in zip(sources, values_of(manifest.geometry, sources, values, slices), strict=True):
+        before, after = headers[source]
+        try:
+            yield _original(manifest, source, before, value, after)
+        except SeriesError as error:
+            raise ArchiveError(f"Header {source + 1} of the archive is damaged: {error.message}") from error
 
 
 def check_payload(manifest: Manifest, shape: tuple[int, ...], dtype: str) -> None:

@@ -39,6 +39,8 @@ EVENTS: Final = {
     "forward.verified": "a PACS gave back what was forwarded, unchanged",
     "forward.retry": "forwarding failed and will be tried again",
     "retrieve.failed": "a stored object could not be sent",
+    "restore.ready": "the process that restores originals for peers is warm",
+    "restore.failed": "an archive could not be restored for a peer, or the process that does it went away",
     "loop.error": "an unexpected error was caught; the process goes on",
 }
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 from hexdicom import durable
 from hexdicom.errors import ConfigError, HexdicomError, NotFound, StoreError
 from hexdicom_services import intake, logs
-from hexdicom_services.catalog import ledger
+from hexdicom_services.catalog import instances, ledger
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
+from hexdicom_services.jobs.listing import list_new
 from hexdicom_services.recover import recover
+from hexdicom_services.restoration.place import NEEDED
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.supervisor import Supervised
@@ -82,6 +84,7 @@ class _Node:
         self._receiver = Supervised("hexdicom_services.scp.server", "receiver", speaks=True)
         names = [f"worker-{number}" for number in range(1, settings.worker.processes + 1)]
         self._workers = [Supervised("hexdicom_services.worker", name) for name in names]
+        self._restorer = Supervised("hexdicom_services.restoration.server", "restorer")
         self._draining = False
 
     def run(self, stop: threading.Event) -> None:
@@ -114,6 +117,10 @@ class _Node:
             if self._receiver.died() or self._receiver.is_due():
                 self._restart_receiver()
             intake.close_due(self._catalog, self._settings.spool, self._settings.series, time.time())
+            list_new(self._catalog, self._settings.spool)
+        self._restorer.died()
+        if self._restorer.is_due() and self._restores():
+            self._restorer.start(self._settings)
         for worker in self._workers:
             if worker.died():
                 with self._catalog.write() as connection:
@@ -124,6 +131,13 @@ class _Node:
             return False
         with self._catalog.read() as connection:
             return ledger.open_jobs(connection, time.time()) == 0
+
+    def _restores(self) -> bool:
+        """Whether originals may have to be restored: some have left the spool, or the receiver misses one."""
+        if (self._settings.state / NEEDED).exists():
+            return True
+        with self._catalog.read() as connection:
+            return instances.any_released(connection)
 
     def _start_receiver(self) -> None:
         said = self._receiver.start(self._settings)
@@ -148,7 +162,7 @@ class _Node:
         log.info("%s listens on %s port %d", node.ae_title, node.host, node.port, extra=extra)
 
     def _stop(self) -> None:
-        everything: list[Supervised] = [self._receiver, *self._workers]
+        everything: list[Supervised] = [self._receiver, self._restorer, *self._workers]
         for process in everything:
             process.stop()
         for process in everything:

@@ -112,6 +112,24 @@ class ForwardSection(_Section):
         return value.strip()
 
 
+class RetrieveSection(_Section):
+    """What peers get by C-GET and C-MOVE: the originals, restored where they are no longer in the spool."""
+
+    archive_ae_title: str | None = Field(
+        None,
+        description="A second AE title of the node: who calls it finds the archive objects instead of what is in them.",
+    )
+    cache_mb: int = Field(1024, ge=16, description="MiB of restored instances that are kept for the next request.")
+
+    @field_validator("archive_ae_title")
+    @classmethod
+    def _legal_ae_title(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        _as_value_error(check_ae_title, value)
+        return value.strip()
+
+
 class LoggingSection(_Section):
     """Messages go to stderr; they never hold a patient's name or identifier."""
 
@@ -131,6 +149,7 @@ class Settings(BaseSettings):
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    retrieve: RetrieveSection = RetrieveSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(
         default={},

@@ -126,3 +126,8 @@ def of_series(connection: Connection, uid: str) -> list[Known]:
 def known_paths(connection: Connection) -> Iterable[str]:
     """The path of every catalogued instance, below the spool."""
     return connection.scalars(select(instance.c.path))
+
+
+def any_released(connection: Connection) -> bool:
+    """Whether an instance has left the spool."""
+    return connection.scalar(select(instance.c.id).where(instance.c.released_at > 0).limit(1)) is not None

@@ -1,10 +1,12 @@
 """The tables of the catalog. Times are seconds since 1970 (UTC); flags are 0 or 1.
 
 instance  what was received: one row per SOP Instance UID and content, never deleted
+listing   what C-FIND matches and answers of each instance: a row of the same id
 series    what becomes of the instances of a series
 job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
+commitment, commitment_item  storage commitments: those that peers asked us for, and those that we asked PACS for
 event     what happened, append-only; no patient's name or identifier in it
 meta      schema version
 """
@@ -30,7 +32,7 @@ from sqlalchemy import (
 
 from hexdicom_services.catalog.keys import KEYS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _KEY = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column declared INTEGER
@@ -63,6 +65,7 @@ instance = Table(
     Column("version", Integer, nullable=False),  # 1, 2, … where other content came under the same UID
     _time("received_at"),
     _text("calling_ae_title"),
+    _time("released_at"),  # when its file was removed from the spool; 0: it is there
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
@@ -106,6 +109,22 @@ job = Table(
 # Attributes that C-FIND matches and that no other column holds; the rest of an answer comes from `attributes`.
 QUERY_COLUMNS = tuple(key.column for keyword, key in KEYS.items() if not keyword.endswith("UID"))
 
+_released = instance.c.released_at > 0
+Index("instance_released", instance.c.released_at, sqlite_where=_released, postgresql_where=_released)
+
+listing = Table(
+    "listing",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # of the instance
+    Column("current", Integer, nullable=False, server_default=text("1")),  # whether it is the newest version
+    Column("study_instance_uid", Text, nullable=False, server_default="", index=True),
+    Column("series_instance_uid", Text, nullable=False, server_default="", index=True),
+    Column("sop_instance_uid", Text, nullable=False, index=True),
+    _text("sop_class_uid"),
+    Column("attributes", JSON, nullable=True),  # DICOM JSON model, PS3.18 annex F
+    *(_text(name) for name in QUERY_COLUMNS),
+)
+
 stored = Table(
     "stored",
     metadata,
@@ -143,7 +162,40 @@ delivery = Table(
     Column("state", String(16), nullable=False),  # PENDING | SENT | VERIFIED | FAILED
     _text("error"),
     _time("changed_at"),
+    _text("commitment"),  # "" | REQUESTED | COMMITTED | FAILED: what the PACS says of keeping it
+    _time("committed_at"),  # 0: it has not committed itself
+    _time("commitment_due"),  # when to ask, or to ask again
+    _number("commitment_attempts"),
     UniqueConstraint("stored_id", "target"),
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("role", String(8), nullable=False),  # scp: a peer asked us | scu: we asked a PACS
+    Column("peer", Text, nullable=False),  # scp: AE title of who asked | scu: name of the PACS in [peers]
+    Column("transaction_uid", Text, nullable=False),
+    Column("digest", String(64), nullable=False),  # of the instances that it names: the same request again is one request
+    Column("state", String(16), nullable=False, index=True),  # OPEN | DONE | FAILED
+    _number("duplicate"),  # 1: the transaction UID was in use for other instances
+    _number("attempts"),
+    _time("not_before"),
+    _text("error"),
+    _time("created_at"),
+    _time("finished_at"),
+    UniqueConstraint("role", "peer", "transaction_uid", "digest"),
+)
+
+commitment_item = Table(
+    "commitment_item",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("commitment_id", BigInteger, nullable=False, index=True),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    _number("delivery_id"),  # scu: the delivery that waits for it
+    _number("failure_reason"),  # PS3.3 C.14.1.1; 0: none
 )
 
 event = Table(

@@ -27,6 +27,7 @@ from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
 from hexdicom_services.scp.query import on_find
 from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
+from hexdicom_services.scp.sources import Sources
 from hexdicom_services.scp.transport import configure_pynetdicom
 from hexdicom_services.spool import Spool
 
@@ -61,15 +62,16 @@ class Receiver:
         self._catalog: Catalog = open_catalog(settings.catalog)
         self._desk = Desk(self._catalog, Spool(settings.spool, settings.receiver.disk_reserve_mb << 20), clock)
         self._ae = _application_entity(settings)
-        store, peers = settings.store, [settings.peer(name) for name in settings.peers]
+        peers = [settings.peer(name) for name in settings.peers]
+        sources = Sources(settings, self._catalog)
         handlers: list[EventHandlerType] = [
             (evt.EVT_ACCEPTED, on_accepted),
             (evt.EVT_REJECTED, _on_rejected),
             (evt.EVT_C_ECHO, on_echo),
             (evt.EVT_C_STORE, on_store, [self._desk]),
-            (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
-            (evt.EVT_C_GET, on_get, [self._catalog, store]),
-            (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
+            (evt.EVT_C_FIND, on_find, [self._catalog, settings]),
+            (evt.EVT_C_GET, on_get, [sources]),
+            (evt.EVT_C_MOVE, on_move, [sources, {peer.ae_title: peer for peer in peers}]),
         ]
         try:
             self._server = _listen(self._ae, settings, handlers)
