@@ -13,9 +13,8 @@ from hexdicom import codec
 from hexdicom.dicom import shelf
 from hexdicom.dicom.geometry import slices_of
 from hexdicom.dicom.headers import decode_headers
-from hexdicom.dicom.received import identity
-from hexdicom.dicom.restore import check_payload, open_archive, originals
-from hexdicom.errors import ArchiveError, SeriesError
+from hexdicom.dicom.restore import check_payload, open_archive, originals, received
+from hexdicom.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,17 +39,8 @@ class Access:
         info = codec.inspect(self._payload)
         check_payload(self._manifest, info.shape, info.dtype)
         self._headers = list(decode_headers(opened.archive.headers))
-        if len(self._headers) != self._manifest.instances:
-            raise ArchiveError(f"The archive holds {len(self._headers)} headers for {self._manifest.instances} sources.")
-        try:
-            uids = [identity(before)[1] for before, _ in self._headers]
-        except SeriesError as error:
-            raise ArchiveError(f"A header of the archive is damaged: {error.message}") from error
-        if len(set(uids)) != len(uids):
-            raise ArchiveError("The archive holds two instances with the same SOP Instance UID.")
-        self._slices = dict(zip(uids, slices_of(self._manifest.geometry), strict=True))
-        hashes = zip(self._manifest.sha256, self._manifest.received_sha256 or [""] * len(uids), strict=True)
-        self.received = {uid: received or sha256 for uid, (sha256, received) in zip(uids, hashes, strict=True)}
+        self.received = received(opened)
+        self._slices = dict(zip(self.received, slices_of(self._manifest.geometry), strict=True))
         self._alone = codec.slices_alone(self._payload)
 
     def batches(self, uids: Iterable[str], most: int) -> Iterator[tuple[int, ...]]:

@@ -92,6 +92,24 @@ def instances(opened: Opened, values: NDArray[Any]) -> Iterator[Restored]:
         raise ArchiveError(f"The archive holds {count} headers for {manifest.instances} sources.")
 
 
+def received(opened: Opened) -> dict[str, str]:
+    """SHA-256 of the data set of every source as it was received, by SOP Instance UID, in the order of the headers.
+
+    Raises ArchiveError where the headers do not fit the manifest.
+    """
+    manifest = opened.manifest
+    try:
+        uids = [identity(before)[1] for before, _ in decode_headers(opened.archive.headers)]
+    except SeriesError as error:
+        raise ArchiveError(f"A header of the archive is damaged: {error.message}") from error
+    if len(uids) != manifest.instances:
+        raise ArchiveError(f"The archive holds {len(uids)} headers for {manifest.instances} sources.")
+    if len(set(uids)) != len(uids):
+        raise ArchiveError("The archive holds two instances with the same SOP Instance UID.")
+    recoded = manifest.received_sha256 or ("",) * len(uids)
+    return {uid: came or sha256 for uid, sha256, came in zip(uids, manifest.sha256, recoded, strict=True)}
+
+
 def originals(
     manifest: Manifest, headers: Sequence[tuple[bytes, bytes]], sources: Sequence[int], values: NDArray[Any], slices: Sequence[int]
 ) -> Iterator[Restored]:

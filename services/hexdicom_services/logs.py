@@ -41,6 +41,12 @@ EVENTS: Final = {
     "retrieve.failed": "a stored object could not be sent",
     "restore.ready": "the process that restores originals for peers is warm",
     "restore.failed": "an archive could not be restored for a peer, or the process that does it went away",
+    "commitment.asked": "a PACS was asked to commit itself to what was forwarded to it",
+    "commitment.committed": "a PACS committed itself to what was forwarded to it",
+    "commitment.reported": "a peer took our report of a storage commitment",
+    "commitment.refused": "a request for commitment was refused, or a report came that nobody had asked for",
+    "commitment.retry": "a peer could not be asked or told about a commitment; that is tried again",
+    "commitment.failed": "a PACS does not keep what it got, a report was given up, or an archive cannot be read for one",
     "loop.error": "an unexpected error was caught; the process goes on",
 }
 

@@ -84,6 +84,7 @@ class _Node:
         self._receiver = Supervised("hexdicom_services.scp.server", "receiver", speaks=True)
         names = [f"worker-{number}" for number in range(1, settings.worker.processes + 1)]
         self._workers = [Supervised("hexdicom_services.worker", name) for name in names]
+        self._courier = Supervised("hexdicom_services.commitment.courier", "courier")
         self._restorer = Supervised("hexdicom_services.restoration.server", "restorer")
         self._draining = False
 
@@ -118,6 +119,9 @@ class _Node:
                 self._restart_receiver()
             intake.close_due(self._catalog, self._settings.spool, self._settings.series, time.time())
             list_new(self._catalog, self._settings.spool)
+        self._courier.died()
+        if self._courier.is_due() and self._settings.peers:
+            self._courier.start(self._settings)
         self._restorer.died()
         if self._restorer.is_due() and self._restores():
             self._restorer.start(self._settings)
@@ -162,7 +166,7 @@ class _Node:
         log.info("%s listens on %s port %d", node.ae_title, node.host, node.port, extra=extra)
 
     def _stop(self) -> None:
-        everything: list[Supervised] = [self._receiver, self._restorer, *self._workers]
+        everything: list[Supervised] = [self._receiver, self._courier, self._restorer, *self._workers]
         for process in everything:
             process.stop()
         for process in everything:

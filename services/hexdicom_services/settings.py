@@ -102,6 +102,7 @@ class ForwardSection(_Section):
     )
     retry_delay: float = Field(60.0, ge=0.1, description="Seconds before a PACS that is away is tried again.")
     max_delay: float = Field(900.0, ge=0.1, description="The delay doubles up to this.")
+    commitment: bool = Field(False, description="Ask each PACS for storage commitment once it has given everything back.")
 
     @field_validator("move_ae_title")
     @classmethod
@@ -110,6 +111,15 @@ class ForwardSection(_Section):
             return None
         _as_value_error(check_ae_title, value)
         return value.strip()
+
+
+class CommitmentSection(_Section):
+    """Storage commitment: peers in [peers] may ask the node, and the node asks where [forward] says so."""
+
+    retry_delay: float = Field(30.0, ge=0.1, description="Seconds before a peer that is away is tried again.")
+    answer_timeout: float = Field(3600.0, ge=0.1, description="Seconds after which a PACS that did not answer is asked anew.")
+    max_delay: float = Field(86400.0, ge=0.1, description="Both double up to this.")
+    give_up_hours: float = Field(168.0, gt=0, description="Hours after which a report that nobody takes is given up.")
 
 
 class RetrieveSection(_Section):
@@ -149,6 +159,7 @@ class Settings(BaseSettings):
     archive: ArchiveSection = ArchiveSection()
     worker: WorkerSection = WorkerSection()
     forward: ForwardSection = ForwardSection()
+    commitment: CommitmentSection = CommitmentSection()
     retrieve: RetrieveSection = RetrieveSection()
     logging: LoggingSection = LoggingSection()
     peers: dict[str, str] = Field(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, select
 
 from hexdicom.errors import NotFound
-from hexdicom_services.catalog.models import delivery, instance, job, series, stored
+from hexdicom_services.catalog.models import commitment, delivery, instance, job, series, stored
 from hexdicom_services.catalog.session import open_catalog
 
 if TYPE_CHECKING:
@@ -171,4 +171,9 @@ def _failures(connection: Connection) -> tuple[Failure, ...]:
     kept = select(series.c.series_instance_uid, series.c.reason).where(series.c.state == "FAILED")
     found = [Failure(uid, "archive", reason) for uid, reason in connection.execute(kept)]
     lost = select(job.c.series_instance_uid, job.c.error).where(job.c.state == "FAILED", job.c.kind == "forward")
-    return tuple(found + [Failure(uid, "forward", error) for uid, error in connection.execute(lost)])
+    found += [Failure(uid, "forward", error) for uid, error in connection.execute(lost)]
+    refused = select(stored.c.source_series_uid, delivery.c.target).join(stored, stored.c.id == delivery.c.stored_id)
+    refused = refused.where(delivery.c.commitment == "FAILED").distinct()
+    found += [Failure(uid, "commitment", f"{target} does not commit itself to it.") for uid, target in connection.execute(refused)]
+    silent = select(commitment.c.peer, commitment.c.error).where(commitment.c.state == "FAILED", commitment.c.role == "scp")
+    return tuple(found + [Failure("", "commitment", f"Not reported to {peer}: {why}") for peer, why in connection.execute(silent)])

@@ -7,6 +7,7 @@ job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
 commitment, commitment_item  storage commitments: those that peers asked us for, and those that we asked PACS for
+procedure_step, performed_series  what modalities say of the instances of a series
 event     what happened, append-only; no patient's name or identifier in it
 meta      schema version
 """
@@ -196,6 +197,25 @@ commitment_item = Table(
     Column("sop_instance_uid", Text, nullable=False),
     _number("delivery_id"),  # scu: the delivery that waits for it
     _number("failure_reason"),  # PS3.3 C.14.1.1; 0: none
+)
+
+procedure_step = Table(
+    "procedure_step",
+    metadata,
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("state", String(16), nullable=False),  # IN PROGRESS | COMPLETED | DISCONTINUED, PS3.3 C.4.14
+    _text("peer"),
+    _time("created_at"),
+    _time("changed_at"),
+)
+
+performed_series = Table(
+    "performed_series",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("step_uid", Text, nullable=False, index=True),
+    Column("series_instance_uid", Text, nullable=False, index=True),
+    Column("instances", JSON, nullable=True),  # their SOP Instance UIDs
 )
 
 event = Table(

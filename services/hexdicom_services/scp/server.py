@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from pynetdicom import evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -23,8 +26,11 @@ from hexdicom.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from hexdicom.errors import ConfigError, HexdicomError
 from hexdicom_services import child
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.commitment.answer import Answers
+from hexdicom_services.scp.commitment import on_action
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
+from hexdicom_services.scp.procedure_step import on_create, on_set
 from hexdicom_services.scp.query import on_find
 from hexdicom_services.scp.retrieve import NodeEntity, on_accepted, on_get, on_move
 from hexdicom_services.scp.sources import Sources
@@ -42,13 +48,15 @@ log = logging.getLogger(__name__)
 
 SERVICES: Final = (
     Verification,
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
-)  # and storage of everything: scp/transport.py
+)  # and storage of everything: scp/transport.py; and storage commitment, in both roles
 
 _GRACE = 10.0  # seconds that associations get to end when the receiver stops
 _BIND_PATIENCE = 5.0  # seconds: a receiver that is just ending may still hold the port
@@ -71,6 +79,10 @@ class Receiver:
             (evt.EVT_C_STORE, on_store, [self._desk]),
             (evt.EVT_C_FIND, on_find, [self._catalog, settings]),
             (evt.EVT_C_GET, on_get, [sources]),
+            (evt.EVT_N_CREATE, on_create, [self._catalog]),
+            (evt.EVT_N_SET, on_set, [self._catalog]),
+            (evt.EVT_N_ACTION, on_action, [self._catalog, settings]),
+            (evt.EVT_N_EVENT_REPORT, _on_event_report, [Answers(settings, self._catalog, clock)]),
             (evt.EVT_C_MOVE, on_move, [sources, {peer.ae_title: peer for peer in peers}]),
         ]
         try:
@@ -107,6 +119,8 @@ def _application_entity(settings: Settings) -> NodeEntity:
     ae.require_calling_aet = list(settings.receiver.calling_ae_titles)
     for service in SERVICES:
         ae.add_supported_context(service)
+    # A PACS that reports to us is the SCP of an association that it opens (PS3.4 J.3.3).
+    ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     return ae
 
 
@@ -126,6 +140,10 @@ def _listen(ae: NodeEntity, settings: Settings, handlers: list[EventHandlerType]
             ) from error
         ae._servers.append(server)  # what AE.start_server does; server.shutdown() takes it out again
         return server
+
+
+def _on_event_report(event: Event, answers: Answers) -> tuple[int, None]:
+    return answers(event), None
 
 
 def _on_rejected(event: Event) -> None:

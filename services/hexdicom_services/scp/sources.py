@@ -5,17 +5,15 @@ What is sent has the SHA-256 of what was received. So a file of the spool that i
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from hexdicom.errors import StoreError
 from hexdicom_services.catalog import found
 from hexdicom_services.logs import short
-from hexdicom_services.part10 import read_head
+from hexdicom_services.part10 import holds, read_head
 from hexdicom_services.restoration import client
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ class Sources:
         for item in items:
             if item.key:
                 yield _outgoing(item, store / item.key, item.transfer_syntax_uid)
-            elif not item.released and _holds(spool / item.path, item.sha256):
+            elif not item.released and holds(spool / item.path, item.sha256):
                 yield _outgoing(item, spool / item.path, item.transfer_syntax_uid)
             else:
                 gone[item.sop_instance_uid] = item
@@ -68,7 +66,7 @@ class Sources:
             copies, archives = found.untouched(connection, uid), found.archives(connection, uid)
         for item in list(gone.values()):
             key = copies.get(item.sop_instance_uid)
-            if key is not None and _holds(store / key, item.sha256):
+            if key is not None and holds(store / key, item.sha256):
                 del gone[item.sop_instance_uid]
                 yield _outgoing(item, store / key, item.transfer_syntax_uid)
         wanted = {item.sop_instance_uid: item.sha256 for item in gone.values()}
@@ -88,12 +86,3 @@ def _outgoing(item: Sendable, file: Path | None, syntax: str, problem: str = "")
     outgoing.SOPClassUID, outgoing.SOPInstanceUID = item.sop_class_uid, item.sop_instance_uid
     outgoing.file, outgoing.syntax, outgoing.problem = file, syntax, problem
     return outgoing
-
-
-def _holds(file: Path, sha256: str) -> bool:
-    """Whether a file is there and its data set is the one that was received."""
-    try:
-        offset = read_head(file).offset
-        return hashlib.sha256(memoryview(file.read_bytes())[offset:]).hexdigest() == sha256
-    except (OSError, StoreError):
-        return False
