@@ -130,7 +130,9 @@ def test_a_notification_of_availability_closes_its_series(scanner: Scanner, tmp_
 
 def test_what_does_not_fit_is_refused(scanner: Scanner) -> None:
     assert scanner.create(STEP, step("COMPLETED"))[0] == 0x0106
-    assert scanner.create(STEP, Dataset())[0] == 0x0120
+    without = Dataset()
+    without.PatientID = "1"
+    assert scanner.create(STEP, without)[0] == 0x0120
     status_, created = scanner.create(None, step("IN PROGRESS"))
     assert status_ == 0x0000
     assert created is not None

@@ -56,9 +56,13 @@ def on_create(event: Event, catalog: Catalog) -> Answer:
                 procedure_steps.change(connection, uid, COMPLETED if notification else IN_PROGRESS, series, now)
     except StoreError:
         return _failed(), None
+    if outcome != "kept":
+        return _DUPLICATE, None
+    if request.AffectedSOPInstanceUID:
+        return _SUCCESS, None
     answer = Dataset()
-    answer.AffectedSOPInstanceUID = uid
-    return (_SUCCESS, answer) if outcome == "kept" else (_DUPLICATE, None)
+    answer.AffectedSOPInstanceUID = uid  # pynetdicom takes it from here into the response (PS3.7 10.1.5.1.4)
+    return _SUCCESS, answer
 
 
 def on_set(event: Event, catalog: Catalog) -> Answer:
