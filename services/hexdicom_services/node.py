@@ -21,7 +21,7 @@ from hexdicom_services import intake, logs
 from hexdicom_services.catalog import instances, ledger
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
-from hexdicom_services.jobs.listing import list_new
+from hexdicom_services.jobs.listing import list_some
 from hexdicom_services.recover import recover
 from hexdicom_services.restoration.place import NEEDED
 from hexdicom_services.shipped import load_profile
@@ -118,7 +118,7 @@ class _Node:
             if self._receiver.died() or self._receiver.is_due():
                 self._restart_receiver()
             intake.close_due(self._catalog, self._settings.spool, self._settings.series, time.time())
-            list_new(self._catalog, self._settings.spool)
+            list_some(self._catalog, self._settings.spool, time.time())
         self._courier.died()
         if self._courier.is_due() and self._settings.peers:
             self._courier.start(self._settings)

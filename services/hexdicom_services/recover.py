@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import instances, ledger
 from hexdicom_services.elements import identify
-from hexdicom_services.jobs.listing import list_new
 from hexdicom_services.part10 import read_head
 from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
@@ -50,8 +49,6 @@ def recover(settings: Settings, catalog: Catalog) -> Recovered:
     with catalog.write() as connection:
         instances.add(connection, adopted)
         released = ledger.release_all(connection, now)
-    while list_new(catalog, settings.spool, all_of_them=True):
-        pass
     result = Recovered(renamed, len(adopted), released)
     if renamed or adopted or released:
         log.info("a crash was repaired: %s", result, extra={"event": "node.recovered"})

@@ -1,16 +1,17 @@
-"""Received instances as C-FIND sees them: which are not listed yet, and how one is."""
+"""Received instances as C-FIND sees them: which are not listed yet, and how they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from hexdicom_services.catalog.models import QUERY_COLUMNS, instance, listing
 
-_OVERLAP = 1000  # rows below the last listed one that are looked at again: transactions need not end in the order of their ids
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +27,59 @@ class Unlisted:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The same with what a query answers (DICOM JSON) and matches (values of QUERY_COLUMNS)."""
+
+    instance: Unlisted
+    attributes: dict[str, Any]
+    columns: dict[str, str]
+
+
 _COLUMNS = tuple(instance.c[name] for name in Unlisted.__slots__)
+_NARROWING = {"StudyInstanceUID": "study_instance_uid", "SeriesInstanceUID": "series_instance_uid"}
 
 
-def unlisted(connection: Connection, most: int, *, all_of_them: bool = False) -> list[Unlisted]:
-    """Instances without a listing, in the order of arrival; all_of_them: looks at every instance, and not only at late ones."""
-    missing = ~exists().where(listing.c.id == instance.c.id)
-    wanted = select(*_COLUMNS).where(missing).order_by(instance.c.id).limit(most)
-    if not all_of_them:
-        last = connection.scalar(select(func.max(listing.c.id))) or 0
-        wanted = wanted.where(instance.c.id > last - _OVERLAP)
-    return [Unlisted(*row) for row in connection.execute(wanted)]
+def unlisted(connection: Connection, most: int, wanted: Mapping[str, str] | None = None) -> list[Unlisted]:
+    """Instances without a listing, in the order of arrival. wanted: keys of a query, which may narrow it down."""
+    found = select(*_COLUMNS).where(instance.c.listed == 0).order_by(instance.c.id).limit(most)
+    for keyword, column in _NARROWING.items():
+        if value := (wanted or {}).get(keyword):
+            found = found.where(instance.c[column].in_(value.split("\\")))
+    return [Unlisted(*row) for row in connection.execute(found)]
 
 
-def add(connection: Connection, one: Unlisted, attributes: dict[str, Any], columns: dict[str, str]) -> None:
-    """Lists an instance. columns: values of QUERY_COLUMNS. The newest version of a SOP Instance UID is what peers find."""
-    same = instance.c.sop_instance_uid == one.sop_instance_uid
-    newest = connection.scalar(select(func.max(instance.c.version)).where(same)) == one.version
-    values: dict[str, Any] = {name: columns.get(name, "") for name in QUERY_COLUMNS}
-    values |= {
-        "id": one.id,
-        "current": int(newest),
-        "study_instance_uid": one.study_instance_uid,
-        "series_instance_uid": one.series_instance_uid,
-        "sop_instance_uid": one.sop_instance_uid,
-        "sop_class_uid": one.sop_class_uid,
-        "attributes": attributes,
+def last_arrival(connection: Connection) -> float:
+    """When the last instance came; 0 where none ever did."""
+    last = select(func.max(instance.c.id)).scalar_subquery()
+    return connection.scalar(select(instance.c.received_at).where(instance.c.id == last)) or 0.0
+
+
+def add(connection: Connection, batch: Sequence[Listed]) -> None:
+    """Lists instances. The newest version of a SOP Instance UID is what peers find, in whatever order versions are listed."""
+    if not batch:
+        return
+    connection.execute(insert(listing).on_conflict_do_nothing(), [_row(one) for one in batch])
+    ids = [one.instance.id for one in batch]
+    connection.execute(update(instance).where(instance.c.id.in_(ids)).values(listed=1))
+    uids = [one.instance.sop_instance_uid for one in batch]
+    several = select(listing.c.sop_instance_uid).where(listing.c.sop_instance_uid.in_(uids))
+    several = several.group_by(listing.c.sop_instance_uid).having(func.count() > 1)
+    for uid in connection.scalars(several).all():
+        versions = select(instance.c.id).join(listing, listing.c.id == instance.c.id).where(instance.c.sop_instance_uid == uid)
+        newest = connection.scalar(versions.order_by(instance.c.version.desc()).limit(1))
+        here = listing.c.sop_instance_uid == uid
+        connection.execute(update(listing).where(here).values(current=case((listing.c.id == newest, 1), else_=0)))
+
+
+def _row(one: Listed) -> dict[str, Any]:
+    values: dict[str, Any] = {name: one.columns.get(name, "") for name in QUERY_COLUMNS}
+    return values | {
+        "id": one.instance.id,
+        "current": 1,
+        "study_instance_uid": one.instance.study_instance_uid,
+        "series_instance_uid": one.instance.series_instance_uid,
+        "sop_instance_uid": one.instance.sop_instance_uid,
+        "sop_class_uid": one.instance.sop_class_uid,
+        "attributes": one.attributes,
     }
-    if newest:
-        older = update(listing).where(listing.c.sop_instance_uid == one.sop_instance_uid, listing.c.id != one.id)
-        connection.execute(older.values(current=0))
-    connection.execute(insert(listing).values(values).on_conflict_do_nothing())

@@ -67,6 +67,7 @@ instance = Table(
     _time("received_at"),
     _text("calling_ae_title"),
     _time("released_at"),  # when its file was removed from the spool; 0: it is there
+    _number("listed"),  # whether C-FIND has its row in `listing`
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
@@ -110,8 +111,9 @@ job = Table(
 # Attributes that C-FIND matches and that no other column holds; the rest of an answer comes from `attributes`.
 QUERY_COLUMNS = tuple(key.column for keyword, key in KEYS.items() if not keyword.endswith("UID"))
 
-_released = instance.c.released_at > 0
+_released, _unlisted = instance.c.released_at > 0, instance.c.listed == 0
 Index("instance_released", instance.c.released_at, sqlite_where=_released, postgresql_where=_released)
+Index("instance_unlisted", instance.c.id, sqlite_where=_unlisted, postgresql_where=_unlisted)
 
 listing = Table(
     "listing",

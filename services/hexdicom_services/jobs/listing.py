@@ -1,18 +1,21 @@
 """Making received instances findable: their attributes are read once, from the spool, soon after they came.
 
-The supervisor does it now and then; a query does what is left before it answers, so no answer lacks what was acknowledged.
+The supervisor does it, little by little while instances arrive, so that it does not hold them up. A query first does what is left
+of what it may be about, so no answer lacks what was acknowledged.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import listings
+from hexdicom_services.catalog.listings import Listed
 from hexdicom_services.jobs.findable import read_findable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hexdicom_services.catalog.listings import Unlisted
@@ -20,33 +23,41 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BATCH = 200  # instances in one transaction
+_BATCH = 100  # instances in one transaction
+_BUSY_BATCH = 5  # the same while instances arrive
+_QUIET = 1.0  # seconds without an instance
 
 
-def list_new(catalog: Catalog, spool: Path, most: int = _BATCH, *, all_of_them: bool = False) -> int:
-    """Lists up to `most` instances that are not listed; returns how many. Raises StoreError."""
+def list_some(catalog: Catalog, spool: Path, now: float) -> int:
+    """Lists what fits into a moment; returns how many that were. Raises StoreError."""
     with catalog.read() as connection:
-        found = listings.unlisted(connection, most, all_of_them=all_of_them)
-    if not found:
-        return 0
-    read = [(one, *_attributes(spool, one)) for one in found]
-    with catalog.write() as connection:
-        for one, attributes, columns in read:
-            listings.add(connection, one, attributes, columns)
+        quiet = now - listings.last_arrival(connection) > _QUIET
+        found = listings.unlisted(connection, _BATCH if quiet else _BUSY_BATCH)
+    return _list(catalog, spool, found)
+
+
+def list_all(catalog: Catalog, spool: Path, wanted: Mapping[str, str]) -> None:
+    """Lists everything that a request with these keys may be about. Raises StoreError."""
+    while True:
+        with catalog.read() as connection:
+            found = listings.unlisted(connection, _BATCH, wanted)
+        if not _list(catalog, spool, found):
+            return
+
+
+def _list(catalog: Catalog, spool: Path, found: list[Unlisted]) -> int:
+    if found:
+        batch = [_read(spool, one) for one in found]
+        with catalog.write() as connection:
+            listings.add(connection, batch)
     return len(found)
 
 
-def list_all(catalog: Catalog, spool: Path) -> None:
-    """Lists everything that is not listed. Raises StoreError."""
-    while list_new(catalog, spool) == _BATCH:
-        pass
-
-
-def _attributes(spool: Path, one: Unlisted) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a query answers and matches; nothing where the file is gone: then the UIDs of the row are all there is."""
+def _read(spool: Path, one: Unlisted) -> Listed:
+    """Without attributes where the file is gone: then the UIDs of the row are all there is."""
     try:
         found = read_findable(spool / one.path)
     except (StoreError, OSError):
         log.exception("attributes of a received instance cannot be read", extra={"event": "instance.unreadable"})
-        return {}, {}
-    return found.attributes, found.columns
+        return Listed(one, {}, {})
+    return Listed(one, found.attributes, found.columns)

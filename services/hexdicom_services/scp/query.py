@@ -49,7 +49,7 @@ def on_find(event: Event, catalog: Catalog, settings: Settings) -> Iterator[tupl
         identifier = event.identifier
         level = level_of(identifier, patient_root=event.request.AffectedSOPClassUID in PATIENT_ROOT)
         keys = wanted(identifier)
-        list_all(catalog, settings.spool)
+        list_all(catalog, settings.spool, keys)
         given: set[str] = set()
         with catalog.read() as connection:
             for view in views(event, level, keys, settings.retrieve.archive_ae_title):

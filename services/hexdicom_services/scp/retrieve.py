@@ -113,7 +113,7 @@ def _asked_for(event: Event, sources: Sources) -> list[Sendable]:
         raise SeriesError(f"A retrieve request of level {level} names no {UNIQUE[level]}.")
     above = {UNIQUE[name] for name in LEVELS[: LEVELS.index(level) + 1]}
     keys = {keyword: value for keyword, value in keys.items() if keyword in above}
-    list_all(sources.catalog, sources.settings.spool)
+    list_all(sources.catalog, sources.settings.spool, keys)
     objects: dict[str, Sendable] = {}
     with sources.catalog.read() as connection:
         for view in views(event, level, keys, sources.settings.retrieve.archive_ae_title):
