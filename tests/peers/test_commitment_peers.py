@@ -33,8 +33,11 @@ from .test_retrieve_peers import children, release
 
 if TYPE_CHECKING:
     import subprocess
+import threading
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pynetdicom.association import Association
 
     from hexdicom_services.settings import Settings
 
@@ -317,10 +320,17 @@ class Pacs:
         return Peer("PACS", "127.0.0.1", self.port)
 
     def on_action(self, event: evt.Event) -> tuple[int, None]:
-        self.questions.append(event.action_information)
+        question = event.action_information
+        self.questions.append(question)
         if self.how == "same":
-            self.association = event.assoc
+            threading.Thread(target=self._answer, args=(event.assoc, question)).start()
         return 0x0000, None
+
+    def _answer(self, association: Association, question: Dataset) -> None:
+        """On the association of the question, a little later."""
+        time.sleep(0.2)
+        report, kind = self.said(question)
+        association.send_n_event_report(report, kind, StorageCommitmentPushModel, INSTANCE)
 
     def said(self, question: Dataset) -> tuple[Dataset, int]:
         report = Dataset()
@@ -357,6 +367,19 @@ def pacs() -> Iterator[Pacs]:
     server = ae.start_server(("127.0.0.1", one.port), block=False, evt_handlers=handlers)
     yield one
     server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_pacs_may_answer_on_the_association_of_the_question(pacs: Pacs, tmp_path: Path) -> None:
+    settings = committing(tmp_path, pacs.peer, read_back="off")
+    paths = save(list(beating_heart(slices=1, phases=1, rows=40, columns=40)), tmp_path / "one")
+    process, number = start(settings, settings.state.parent)
+    try:
+        scu.store(Peer("HEXDICOM", "127.0.0.1", number), paths)
+        wait_for(settings, "select commitment, committed_at > 0 from delivery", [("COMMITTED", 1)])
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def _connection(state: Path, cancelled: Callable[[], bool]) -> socket.socket:
 def _answers(connection: socket.socket, count: int, cancelled: Callable[[], bool]) -> Iterator[tuple[str, str, str]]:
     """(UID, file name, problem). Raises OSError where the process ends or falls silent."""
     buffer, heard = b"", time.monotonic()
-    while count:
+    while count and not cancelled():
         line, newline, rest = buffer.partition(b"\n")
         if newline:
             buffer, count = rest, count - 1
@@ -85,8 +85,6 @@ def _answers(connection: socket.socket, count: int, cancelled: Callable[[], bool
             yield str(uid), str(name), str(problem)
             heard = time.monotonic()
             continue
-        if cancelled():
-            return
         try:
             more = connection.recv(1 << 16)
         except TimeoutError:
