@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -33,7 +34,6 @@ from .test_retrieve_peers import children, release
 
 if TYPE_CHECKING:
     import subprocess
-import threading
     from collections.abc import Iterator
     from pathlib import Path
 
