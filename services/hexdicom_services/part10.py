@@ -64,7 +64,9 @@ def holds(file: Path, sha256: str) -> bool:
     """Whether a file is there and its data set has that SHA-256."""
     try:
         offset = read_head(file).offset
-        return hashlib.sha256(memoryview(file.read_bytes())[offset:]).hexdigest() == sha256
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
     except (OSError, StoreError):
         return False
 

@@ -54,8 +54,8 @@ def on_create(event: Event, catalog: Catalog) -> Answer:
             outcome = procedure_steps.create(connection, uid, IN_PROGRESS, peer, now)
             if outcome == "kept":
                 procedure_steps.change(connection, uid, COMPLETED if notification else IN_PROGRESS, series, now)
-    except StoreError:
-        return _failed(), None
+    except StoreError as error:
+        return _failed(error), None
     if outcome != "kept":
         return _DUPLICATE, None
     if request.AffectedSOPInstanceUID:
@@ -79,8 +79,8 @@ def on_set(event: Event, catalog: Catalog) -> Answer:
     try:
         with catalog.write() as connection:
             outcome = procedure_steps.change(connection, str(request.RequestedSOPInstanceUID), state, series, time.time())
-    except StoreError:
-        return _failed(), None
+    except StoreError as error:
+        return _failed(error), None
     if outcome == "final":
         answer = Dataset()
         answer.Status, answer.ErrorID = _PROCESSING_FAILURE, _FINAL
@@ -101,6 +101,6 @@ def _listed(said: Dataset, keyword: str) -> dict[str, list[str]]:
     return found
 
 
-def _failed() -> int:
-    log.error("a procedure step could not be kept", extra={"event": "loop.error"})
+def _failed(error: StoreError) -> int:
+    log.error("a procedure step could not be kept: %s", error, extra={"event": "loop.error"})
     return _PROCESSING_FAILURE

@@ -39,6 +39,8 @@ PATIENT_ROOT: Final = (
     PatientRootQueryRetrieveInformationModelMove,
 )
 _TEXT: Final = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))  # PS3.5 section 6.1.2.3
+# PS3.3 table C.12-2, but for ISO_IR 13, of which Python's codec has more than the standard
+_SINGLE_BYTE: Final = tuple(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166))
 _COUNTED: Final = ("NumberOf", "ModalitiesInStudy", "SOPClassesInStudy")
 _NOT_ATTRIBUTES: Final = ("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle", "TimezoneOffsetFromUTC")
 
@@ -122,7 +124,7 @@ def covering(answer: Dataset, identifier: Dataset) -> str:
     if text.isascii():
         return ""
     asked = identifier.get("SpecificCharacterSet") or ""
-    if isinstance(asked, str) and asked not in ("", "ISO_IR 6") and asked in python_encoding:
+    if asked in _SINGLE_BYTE:
         try:
             text.encode(python_encoding[asked])
         except UnicodeEncodeError:
