@@ -228,7 +228,7 @@ def test_an_archive_is_evidence_and_a_changed_one_is_not(tmp_path: Path) -> None
     try:
         node = Node(settings, number)
         scu.store(node.peer, paths)
-        assert node.wait().archives == 1
+        assert node.wait(300).archives == 1
         release(settings)
         (archive,) = settings.store.rglob("*.dcm")
         with listening(listener):

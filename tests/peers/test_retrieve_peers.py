@@ -119,7 +119,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     try:
         node = Node(settings, number)
         assert {one.state for one in scu.store(node.peer, [*cine, lone])} == {"sent"}
-        now = node.wait()
+        now = node.wait(300)
         assert (now.archives, now.passed_through) == (1, 1)
         yield Held(node, process, cine, lone)
     finally:
@@ -338,7 +338,7 @@ def test_a_damaged_spool_file_is_not_sent(tmp_path: Path) -> None:
     try:
         node = Node(settings, number)
         scu.store(node.peer, paths)
-        node.wait()
+        node.wait(300)
         damaged = next(settings.spool.rglob("*.dcm"))
         damaged.write_bytes(damaged.read_bytes()[:-1] + b"\xff")
         study = dataset(StudyInstanceUID=str(dcmread(paths[0]).StudyInstanceUID))
