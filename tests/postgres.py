@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hexdicom_services.settings import CatalogSection
+from hexdicom_services.sections import CatalogSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "inspect",
     "preview",
+    "slices_alone",
 ]
 
 
@@ -78,6 +79,16 @@ def inspect(bitstream: bytes) -> Info:
     parsed = container.unpack(bitstream)
     layers = tuple(LayerSize(layer.name, len(layer.data)) for layer in parsed.layers)
     return Info(parsed.version, parsed.shape, parsed.dtype, parsed.max_error, layers)
+
+
+def slices_alone(bitstream: bytes) -> bool:
+    """Whether one slice is decoded in its share of the time of all; else every call of `decode` takes the time of all.
+
+    Raises BitstreamError.
+    """
+    from hexdicom.codec import hexplane
+
+    return hexplane.slices_alone(bitstream)
 
 
 def attach(bitstream: bytes, data: bytes) -> bytes:

@@ -115,6 +115,13 @@ def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineV
     return CineVolume(_typed(_base(parsed, resolve(device), times), parsed.dtype))
 
 
+def slices_alone(bitstream: bytes) -> bool:
+    """See `hexdicom.codec.slices_alone`."""
+    parsed = _checked(container.unpack(bitstream))
+    exact = parsed.layer(RESIDUAL)
+    return exact is not None and residual.slices_alone(residual.parse(exact, parsed.shape))
+
+
 def resolve(device: str) -> torch.device:
     """`auto` is the GPU where there is one. TF32 would round the integers that doubles carry exactly, but doubles never use it."""
     if device == "auto":

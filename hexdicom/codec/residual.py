@@ -50,6 +50,11 @@ def parse(layer: bytes, shape: Shape) -> Stream:
     )
 
 
+def slices_alone(stream: Stream) -> bool:
+    """Whether `decode` spares the slices that are not asked for."""
+    return isinstance(stream, network.Stream)
+
+
 def decode(
     stream: Stream,
     base: Callable[[], NDArray[np.int32]],

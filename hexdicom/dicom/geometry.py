@@ -15,7 +15,7 @@ from hexdicom.errors import ArchiveError
 from hexdicom.volume import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,18 +109,35 @@ class Geometry:
 
 def source_values(geometry: Geometry, values: NDArray[Any]) -> Iterator[bytes]:
     """The Pixel Data value of each source in turn, as it was stored natively; values: (T, Z, Y, X)."""
+    return values_of(geometry, range(len(geometry.lengths)), values, range(geometry.shape[1]))
+
+
+def values_of(geometry: Geometry, sources: Iterable[int], values: NDArray[Any], slices: Sequence[int]) -> Iterator[bytes]:
+    """The same of some sources; values: (T, len(slices), Y, X), of these slices alone, which hold all that the sources need."""
+    where = {slice_: at for at, slice_ in enumerate(slices)}
+    by_source = _places(geometry)
+    stored = geometry.stored_frames()
+    for source in sources:
+        pixels = empty_frames(geometry, stored[source])
+        for time, slice_, ref in by_source[source]:
+            row, column = divmod(ref.tile, geometry.tiles[1])
+            pixels[ref.frame, row, :, column] = values[time, where[slice_]]
+        value = pixels.astype(stored_type(geometry, geometry.big_endian[source]), copy=False).tobytes()
+        yield value + bytes(geometry.lengths[source] - len(value))
+
+
+def slices_of(geometry: Geometry) -> list[frozenset[int]]:
+    """For each source, the slices that its frames are of."""
+    return [frozenset(slice_ for _, slice_, _ in places) for places in _places(geometry)]
+
+
+def _places(geometry: Geometry) -> list[list[tuple[int, int, FrameRef]]]:
+    """For each source, its frames: (time, slice, where it stands in the source)."""
     slices = geometry.shape[1]
     by_source: list[list[tuple[int, int, FrameRef]]] = [[] for _ in geometry.lengths]
     for at, ref in enumerate(geometry.frames):
         by_source[ref.instance].append((at // slices, at % slices, ref))
-    layout = zip(by_source, geometry.stored_frames(), geometry.lengths, geometry.big_endian, strict=True)
-    for places, frames, length, big in layout:
-        pixels = empty_frames(geometry, frames)
-        for time, slice_, ref in places:
-            row, column = divmod(ref.tile, geometry.tiles[1])
-            pixels[ref.frame, row, :, column] = values[time, slice_]
-        value = pixels.astype(stored_type(geometry, big), copy=False).tobytes()
-        yield value + bytes(length - len(value))
+    return by_source
 
 
 def empty_frames(geometry: Geometry, frames: int) -> NDArray[Any]:

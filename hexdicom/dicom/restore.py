@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hexdicom.dicom.archive import Archive, Part, join
 from hexdicom.dicom.derived import Loss, derive
-from hexdicom.dicom.geometry import source_values
+from hexdicom.dicom.geometry import source_values, values_of
 from hexdicom.dicom.headers import decode_headers
 from hexdicom.dicom.manifest import Manifest, decode_manifest
 from hexdicom.dicom.pixels import read_meta
@@ -90,6 +90,39 @@ def instances(opened: Opened, values: NDArray[Any]) -> Iterator[Restored]:
             raise ArchiveError(f"Header {source + 1} of the archive is damaged: {error.message}") from error
     if count != manifest.instances:
         raise ArchiveError(f"The archive holds {count} headers for {manifest.instances} sources.")
+
+
+def received(opened: Opened) -> dict[str, str]:
+    """SHA-256 of the data set of every source as it was received, by SOP Instance UID, in the order of the headers.
+
+    Raises ArchiveError where the headers do not fit the manifest.
+    """
+    manifest = opened.manifest
+    try:
+        uids = [identity(before)[1] for before, _ in decode_headers(opened.archive.headers)]
+    except SeriesError as error:
+        raise ArchiveError(f"A header of the archive is damaged: {error.message}") from error
+    if len(uids) != manifest.instances:
+        raise ArchiveError(f"The archive holds {len(uids)} headers for {manifest.instances} sources.")
+    if len(set(uids)) != len(uids):
+        raise ArchiveError("The archive holds two instances with the same SOP Instance UID.")
+    recoded = manifest.received_sha256 or ("",) * len(uids)
+    return {uid: came or sha256 for uid, sha256, came in zip(uids, manifest.sha256, recoded, strict=True)}
+
+
+def originals(
+    manifest: Manifest, headers: Sequence[tuple[bytes, bytes]], sources: Sequence[int], values: NDArray[Any], slices: Sequence[int]
+) -> Iterator[Restored]:
+    """Some originals of a lossless archive, out of the slices that they lie in; values: (T, len(slices), Y, X).
+
+    headers: of all sources. Raises ArchiveError where a header is damaged.
+    """
+    for source, value in zip(sources, values_of(manifest.geometry, sources, values, slices), strict=True):
+        before, after = headers[source]
+        try:
+            yield _original(manifest, source, before, value, after)
+        except SeriesError as error:
+            raise ArchiveError(f"Header {source + 1} of the archive is damaged: {error.message}") from error
 
 
 def check_payload(manifest: Manifest, shape: tuple[int, ...], dtype: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from hexdicom_services import vitals
 from hexdicom_services.catalog import audit_rows, pauses
-from hexdicom_services.catalog.models import job, series
+from hexdicom_services.catalog.models import delivery, job, series
 from hexdicom_services.notices import notices
 
 if TYPE_CHECKING:
@@ -100,6 +100,12 @@ def _kept(situation: Situation) -> Iterator[Attention]:
         yield Attention(severity, f"{notice.subject}: {notice.message}.", notice.command)
 
 
+def _commitments(situation: Situation) -> Iterator[Attention]:
+    refused = select(delivery.c.target, func.count()).where(delivery.c.commitment == "FAILED").group_by(delivery.c.target)
+    for target, number in situation.connection.execute(refused):
+        yield Attention("error", f"{target} does not commit itself to {number} objects.", f"hexdicom node doctor --pacs {target}")
+
+
 def _audit(situation: Situation) -> Iterator[Attention]:
     waiting = audit_rows.waiting(situation.connection) if situation.settings.audit.collector else 0
     if waiting:
@@ -111,4 +117,4 @@ def _count(connection: Connection, *conditions: object) -> int:
     return connection.scalar(select(func.count()).select_from(job).where(*conditions)) or 0  # type: ignore[arg-type]
 
 
-SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _kept, _audit)
+SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _kept, _commitments, _audit)

@@ -1,4 +1,4 @@
-"""When a series is complete: by its attributes where they say so, else by silence, in any case by the force timer.
+"""When a series is complete: by a procedure step or its attributes where they say so, else by silence, in any case by force.
 
 The timers are two times in the catalog (first and last instance), so a restart changes nothing. Rule for late instances:
 the whole series is planned again, with the originals that were released brought back out of the archive; a group whose sources
@@ -16,7 +16,8 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 from hexdicom.dicom.series import plan_files
-from hexdicom_services.catalog import instances, series_rows
+from hexdicom_services.catalog import instances, procedure_steps, series_rows
+from hexdicom_services.catalog.procedure_steps import DISCONTINUED
 from hexdicom_services.logs import short
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from hexdicom_services.catalog.series_rows import SeriesRow
     from hexdicom_services.catalog.session import Catalog
-    from hexdicom_services.settings import SeriesSection
+    from hexdicom_services.sections import SeriesSection
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,25 @@ def _reason(catalog: Catalog, spool: Path, row: SeriesRow, timers: SeriesSection
         return "silence"
     if now - row.opened_at >= timers.force:
         return "force"
+    if now - row.last_at >= timers.settle and (reason := _said(catalog, row)):
+        return reason
     if row.judged != row.generation and now - row.last_at >= timers.settle:
         if _is_complete(catalog, spool, row):
             return "complete"
         with catalog.write() as connection:
             series_rows.judged(connection, row)
     return ""
+
+
+def _said(catalog: Catalog, row: SeriesRow) -> str:
+    """What a performed procedure step says: that all is here that it lists, or that no more will come; "" where neither."""
+    with catalog.read() as connection:
+        performed = procedure_steps.performed(connection, row.series_instance_uid)
+    if performed is None:
+        return ""
+    if performed.state == DISCONTINUED:
+        return "discontinued"
+    return "performed" if performed.listed and not performed.missing else ""
 
 
 def _is_complete(catalog: Catalog, spool: Path, row: SeriesRow) -> bool:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hexdicom_services.settings import LoggingSection
+    from hexdicom_services.sections import LoggingSection
 
 EVENTS: Final = {
     "node.ready": "the node listens; port and AE title follow",
@@ -53,6 +53,14 @@ EVENTS: Final = {
     "forward.verified": "a PACS gave back what was forwarded, unchanged",
     "forward.retry": "forwarding failed and will be tried again",
     "retrieve.failed": "a stored object could not be sent",
+    "restore.ready": "the process that restores originals for peers is warm",
+    "restore.failed": "an archive could not be restored for a peer, or the process that does it went away",
+    "commitment.asked": "a PACS was asked to commit itself to what was forwarded to it",
+    "commitment.committed": "a PACS committed itself to what was forwarded to it",
+    "commitment.reported": "a peer took our report of a storage commitment",
+    "commitment.refused": "a request for commitment was refused, or a report came that nobody had asked for",
+    "commitment.retry": "a peer could not be asked or told about a commitment; that is tried again",
+    "commitment.failed": "a PACS does not keep what it got, a report was given up, or an archive cannot be read for one",
     "loop.error": "an unexpected error was caught; the process goes on",
 }
 

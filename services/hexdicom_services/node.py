@@ -22,13 +22,15 @@ from hexdicom_services import intake, logs, vitals
 from hexdicom_services.audit import occasions
 from hexdicom_services.audit.shipper import Shipper
 from hexdicom_services.audit.trail import Trail
-from hexdicom_services.catalog import job_rows, ledger, ownership
+from hexdicom_services.catalog import instances, job_rows, ledger, ownership
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.checks import CheckResult, check
+from hexdicom_services.jobs.listing import list_some
 from hexdicom_services.listening import listen
 from hexdicom_services.logs import short
 from hexdicom_services.overtime import Overtime
 from hexdicom_services.recover import recover
+from hexdicom_services.restoration.place import NEEDED
 from hexdicom_services.salvage import adopt, salvage
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import NodeStatus, status
@@ -126,6 +128,9 @@ class _Node:
         if settings.worker.cluster is not None:
             self._workers = [Supervised("hexdicom_services.cluster", "cluster")]
         self._others = [Supervised("hexdicom_services.metrics.server", "metrics")] if settings.metrics.port else []
+        if settings.peers:
+            self._others.append(Supervised("hexdicom_services.commitment.courier", "courier"))
+        self._restorer = Supervised("hexdicom_services.restoration.server", "restorer")
         self._listener: socket.socket | None = None
         self._overtime, self._looked = Overtime(settings.worker.timeout), 0.0
         self._draining = False
@@ -180,6 +185,10 @@ class _Node:
                 process.start(self._settings)
         if not self._draining:
             intake.close_due(self._catalog, self._settings.spool, self._settings.series, time.time())
+            list_some(self._catalog, self._settings.spool, time.time())
+        self._restorer.died()
+        if self._restorer.is_due() and self._restores():
+            self._restorer.start(self._settings)
         if time.monotonic() - self._looked > 1.0:
             self._looked = time.monotonic()
             self._end_overtime()
@@ -192,6 +201,13 @@ class _Node:
         """Gives back what a worker had that has died."""
         with self._catalog.write() as connection:
             ledger.release_worker(connection, worker, time.time())
+
+    def _restores(self) -> bool:
+        """Whether originals may have to be restored: some have left the spool, or the receiver misses one."""
+        if (self._settings.state / NEEDED).exists():
+            return True
+        with self._catalog.read() as connection:
+            return instances.any_released(connection)
 
     def _end_overtime(self) -> None:
         """Kills workers whose job takes too long; that counts as an attempt."""
@@ -243,10 +259,10 @@ class _Node:
         log.info("%s listens on %s port %d", node.ae_title, node.host, node.port, extra=extra)
 
     def _stop(self) -> None:
-        for process in [*self._receivers, *self._workers, *self._others]:
+        for process in [*self._receivers, self._restorer, *self._workers, *self._others]:
             process.stop()
         self._end_receivers()
-        for process in [*self._workers, *self._others]:
+        for process in [self._restorer, *self._workers, *self._others]:
             process.wait(_GRACE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,17 @@ def read_head(file: Path) -> Head:
         raise StoreError(f"The file meta group of {file} cannot be read: {error}.") from error
     sop_class, sop_instance, syntax, source = (found.get(0x00020000 | part, "") for part in (0x02, 0x03, 0x10, 0x16))
     return Head(sop_class, sop_instance, syntax, source, offset)
+
+
+def holds(file: Path, sha256: str) -> bool:
+    """Whether a file is there and its data set has that SHA-256."""
+    try:
+        offset = read_head(file).offset
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except (OSError, StoreError):
+        return False
 
 
 def _element(number: int, vr: bytes, value: str) -> bytes:

@@ -24,11 +24,13 @@ from hexdicom_services import scu
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from hexdicom.codec import Progress
     from hexdicom_services.peer import Peer
+
+_LIST = 50  # UIDs in one request (list of UID matching, PS3.4 C.2.2.2.2)
 
 Form = Literal["original", "enhanced"]
 
@@ -143,7 +145,8 @@ def restore_files(archives: Sequence[Path], out: Path, work: Work) -> Outcome:
 def find(peer: Peer, request: Request, patience: Patience = DEFAULT_PATIENCE) -> list[Dataset]:
     """Every instance that a peer holds of what is asked for, archive objects included. Raises NotFound, PeerError.
 
-    An archive object lies in a series of its own, whose UID follows from that of the series it holds.
+    An archive object lies in a series of its own, whose UID follows from that of the series it holds. A node does not list it
+    beside the originals, so it is asked for by that UID: it is small, and they are restored here.
     """
     series = request.series_instance_uid
     found: dict[str, Dataset] = {}
@@ -156,9 +159,26 @@ def find(peer: Peer, request: Request, patience: Patience = DEFAULT_PATIENCE) ->
         if series_uid:
             key.SeriesInstanceUID = series_uid
         found.update((str(item.SOPInstanceUID), item) for item in scu.find_instances(peer, key, patience=patience))
+    if not series:
+        found |= _hidden_archives(peer, found.values(), patience)
     if not found:
         raise NotFound(f"{peer} has nothing of {request}.", hint=f"`hexdicom find --from {peer}` lists what it has.")
     return list(found.values())
+
+
+def _hidden_archives(peer: Peer, listed: Iterable[Dataset], patience: Patience) -> dict[str, Dataset]:
+    """Archive objects of the listed series that a peer shows only to who names them, by SOP Instance UID."""
+    studies: dict[str, dict[str, None]] = {}
+    for item in listed:
+        studies.setdefault(str(item.StudyInstanceUID), {})[str(item.SeriesInstanceUID)] = None
+    found: dict[str, Dataset] = {}
+    for study, series in studies.items():
+        uids = [uid for uid in map(archive_series_uid, series) if uid not in series]
+        for start in range(0, len(uids), _LIST):
+            key = Dataset()
+            key.StudyInstanceUID, key.SeriesInstanceUID = study, uids[start : start + _LIST]
+            found.update((str(item.SOPInstanceUID), item) for item in scu.find_instances(peer, key, patience=patience))
+    return found
 
 
 def _may_be_archive(item: Dataset) -> bool:

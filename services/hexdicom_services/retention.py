@@ -19,6 +19,7 @@ from hexdicom_services.audit.trail import Trail
 from hexdicom_services.catalog import audit_rows, holdings, originals
 from hexdicom_services.catalog.holdings import uncommitted, unverified
 from hexdicom_services.catalog.ledger import unfinished_of
+from hexdicom_services.jobs.listing import list_all
 from hexdicom_services.logs import short
 from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
@@ -97,6 +98,7 @@ def release_series(catalog: Catalog, settings: Settings, kept: Kept, clock: Call
         current = holdings.of_source(connection, uid, current=True)
     if reasons or not members:
         return _verdict(kept, reasons)
+    list_all(catalog, settings.spool, {"SeriesInstanceUID": uid})  # what peers ask for is read from files that will be gone
     store = FolderStore(settings.store)
     problem = _disproof(store, custody.current_and_earlier(held, current), members, settings.retention.accept, device)
     if problem:

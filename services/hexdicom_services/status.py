@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from hexdicom.errors import NotFound
 from hexdicom_services import attention
 from hexdicom_services.attention import Attention, Situation
-from hexdicom_services.catalog.models import delivery, instance, job, series, stored
+from hexdicom_services.catalog.models import commitment, delivery, instance, job, series, stored
 from hexdicom_services.catalog.scrubs import oldest_look
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.notices import keeping
@@ -189,4 +189,9 @@ def _failures(connection: Connection) -> tuple[Failure, ...]:
     kept = select(series.c.series_instance_uid, series.c.reason).where(series.c.state == "FAILED")
     found = [Failure(uid, "archive", reason) for uid, reason in connection.execute(kept)]
     lost = select(job.c.series_instance_uid, job.c.error).where(job.c.state == "FAILED", job.c.kind == "forward")
-    return tuple(found + [Failure(uid, "forward", error) for uid, error in connection.execute(lost)])
+    found += [Failure(uid, "forward", error) for uid, error in connection.execute(lost)]
+    refused = select(stored.c.source_series_uid, delivery.c.target).join(stored, stored.c.id == delivery.c.stored_id)
+    refused = refused.where(delivery.c.commitment == "FAILED").distinct()
+    found += [Failure(uid, "commitment", f"{target} does not commit itself to it.") for uid, target in connection.execute(refused)]
+    silent = select(commitment.c.peer, commitment.c.error).where(commitment.c.state == "FAILED", commitment.c.role == "scp")
+    return tuple(found + [Failure("", "commitment", f"Not reported to {peer}: {why}") for peer, why in connection.execute(silent)])

@@ -25,7 +25,8 @@ from hexdicom_services.messages import Messages
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
-from hexdicom_services.settings import LoggingSection, NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
+from hexdicom_services.sections import LoggingSection, NodeSection, ReceiverSection, SeriesSection, WorkerSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.toml import render_toml
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hexdicom.dicom.phantom import beating_heart
-from hexdicom_services.settings import WorkerSection
+from hexdicom_services.sections import WorkerSection
 
 from .node_process import NodeProcess
 from .test_node_killed import check_restores, deliver

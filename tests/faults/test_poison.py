@@ -10,7 +10,7 @@ import pytest
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.part10 import read_head
-from hexdicom_services.settings import WorkerSection
+from hexdicom_services.sections import WorkerSection
 
 from .node_process import NodeProcess
 from .test_node_killed import WORKER, deliver

@@ -16,7 +16,7 @@ from hexdicom.errors import PeerError
 from hexdicom_services import vitals
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
-from hexdicom_services.settings import ReceiverSection
+from hexdicom_services.sections import ReceiverSection
 
 from .node_process import MR, NodeProcess, Sender
 from .test_node_killed import RECEIVER, instances

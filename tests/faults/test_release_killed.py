@@ -15,7 +15,7 @@ import pytest
 from hexdicom import pipeline
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.part10 import read_head
-from hexdicom_services.settings import ArchiveSection, RetentionSection
+from hexdicom_services.sections import ArchiveSection, RetentionSection
 from tests.faults.node_process import NodeProcess, Sender
 from tests.faults.site import encoded
 

@@ -18,7 +18,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from hexdicom.dicom.phantom import beating_heart
-from hexdicom_services.settings import ReceiverSection
+from hexdicom_services.sections import ReceiverSection
 
 from .node_process import NodeProcess, Sender
 from .test_node_killed import RECEIVER

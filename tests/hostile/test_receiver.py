@@ -20,7 +20,8 @@ from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services import scu
 from hexdicom_services.elements import identify
 from hexdicom_services.peer import Peer
-from hexdicom_services.settings import LoggingSection, NodeSection, ReceiverSection, Settings
+from hexdicom_services.sections import LoggingSection, NodeSection, ReceiverSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.supervisor import Supervised
 
 if TYPE_CHECKING:

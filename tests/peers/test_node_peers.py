@@ -207,22 +207,37 @@ def test_what_is_archived_is_found_and_fetched(node: Node, phantom: list[Path], 
     assert "NumberOfStudyRelatedInstances" in node.dcmtk("findscu", "-S", *keys)
     series = node.dcmtk("findscu", "-S", "-k", "QueryRetrieveLevel=SERIES", "-k", "SeriesInstanceUID", "-k", "Modality=OT")
     source = str(dcmread(phantom[0]).SeriesInstanceUID)
-    assert archive_series_uid(source) in series
-    assert source not in series
+    assert "# Dicom-Data-Set" not in series  # the archive object comes only to who names it
+    series = node.dcmtk(
+        "findscu",
+        "-S",
+        "-k",
+        "QueryRetrieveLevel=SERIES",
+        "-k",
+        f"SeriesInstanceUID={archive_series_uid(source)}",
+        "-k",
+        "Modality",
+    )
+    assert "OT" in series
     assert study in node.dcmtk("findscu", "-P", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID", "-k", "PatientName=*")
     assert "# Dicom-Data-Set" not in node.dcmtk("findscu", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientID=nobody")
 
     fetched = tmp_path / "fetched"
     fetched.mkdir()
     node.dcmtk("getscu", "-S", "-od", fetched, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}")
-    assert len(list(fetched.iterdir())) == 2
+    assert len(list(fetched.iterdir())) == len(phantom) + 1
     query = FileDataset("", {})
     query.StudyInstanceUID = study
     mine = scu.get(node.peer, query, tmp_path / "mine")
-    stored = {read_head(path).sop_instance_uid: path for path in node.settings.store.rglob("*.dcm")}
-    assert len(mine) == len(stored) == 2
+    sent = {read_head(path).sop_instance_uid: path for path in [*phantom, *others]}
+    assert len(mine) == len(sent) == len(phantom) + 1
     for item in mine:
-        assert content(item.path) == content(stored[item.sop_instance_uid])
+        assert content(item.path) == content(sent[item.sop_instance_uid])
+
+    query.SeriesInstanceUID = archive_series_uid(source)
+    (archive,) = scu.get(node.peer, query, tmp_path / "archive")
+    stored = {read_head(path).sop_instance_uid: path for path in node.settings.store.rglob("*.dcm")}
+    assert content(archive.path) == content(stored[archive.sop_instance_uid])
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from pynetdicom import build_context
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.peer import Peer
 from hexdicom_services.scp.server import Receiver
-from hexdicom_services.settings import NodeSection, ReceiverSection, Settings
+from hexdicom_services.sections import NodeSection, ReceiverSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.tls import TlsFiles
 
 if TYPE_CHECKING:

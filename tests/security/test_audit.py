@@ -26,7 +26,8 @@ from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.collector import Collector
 from hexdicom_services.elements import Identity
 from hexdicom_services.scp.auditor import Auditor, decoded
-from hexdicom_services.settings import AuditSection, NodeSection, Settings, TlsSection
+from hexdicom_services.sections import AuditSection, NodeSection, TlsSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.status import status
 
 from .conftest import MR, Authority, Pair, peer, receiving

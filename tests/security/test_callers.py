@@ -16,7 +16,8 @@ from hexdicom_services import scu
 from hexdicom_services.callers import Caller, is_loopback
 from hexdicom_services.scp.admission import UNKNOWN_CALLER, WRONG_CALLED, Admission
 from hexdicom_services.scu.association import associate
-from hexdicom_services.settings import NodeSection, ReceiverSection, Settings
+from hexdicom_services.sections import NodeSection, ReceiverSection
+from hexdicom_services.settings import Settings
 
 from .conftest import peer, receiving
 

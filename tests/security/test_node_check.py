@@ -9,7 +9,8 @@ import pytest
 from hexdicom_services import certificates
 from hexdicom_services.checks import check
 from hexdicom_services.scp.admission import explain
-from hexdicom_services.settings import NodeSection, ReceiverSection, Settings, TlsSection
+from hexdicom_services.sections import NodeSection, ReceiverSection, TlsSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.tls import own_certificate
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from hexdicom.errors import ConfigError, PeerError
 from hexdicom_services import scu
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import Patience
-from hexdicom_services.settings import Settings, TlsSection
+from hexdicom_services.sections import TlsSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.tls import server_context
 
 from .conftest import Authority, Pair, peer, receiving

@@ -17,7 +17,7 @@ from hexdicom_services.catalog import audit_rows
 from hexdicom_services.catalog.models import stored
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.cli.peers import local
-from hexdicom_services.settings import NodeSection, Settings, TlsSection
+from hexdicom_services.sections import NodeSection, TlsSection
 
 from .conftest import Authority, Pair, peer, receiving
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hexdicom_services.scp.server import Receiver
+    from hexdicom_services.settings import Settings
 
 
 def tls(authority: Authority, pair: Pair) -> TlsSection:

@@ -131,3 +131,8 @@ def known_paths(connection: Connection, *, lost: bool = True) -> Iterable[str]:
     """The path of every instance whose original should be in the spool, below it; without those known to be lost, unless `lost`."""
     wanted = select(instance.c.path).where(instance.c.released_at == 0)
     return connection.scalars(wanted if lost else wanted.where(instance.c.lost_at == 0))
+
+
+def any_released(connection: Connection) -> bool:
+    """Whether an instance has left the spool."""
+    return connection.scalar(select(instance.c.id).where(instance.c.released_at > 0).limit(1)) is not None

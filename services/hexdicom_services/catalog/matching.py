@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, or_
 
 from hexdicom_services.catalog.keys import KEYS
-from hexdicom_services.catalog.models import stored
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Table
 
 _UIDS = frozenset(keyword for keyword in KEYS if keyword.endswith("UID"))
 _RANGES = frozenset(keyword for keyword in KEYS if keyword.endswith(("Date", "Time")))
@@ -23,9 +22,12 @@ _NAMES = frozenset(keyword for keyword in KEYS if keyword.endswith("Name"))
 _LISTS = 500  # values in one SQL list
 
 
-def candidates(keyword: str, wanted: str) -> ColumnElement[bool]:
-    """A condition that every row which matches fulfils. wanted: not empty; several UIDs are set apart by backslashes."""
-    column = stored.c[KEYS[keyword].column]
+def candidates(table: Table, keyword: str, wanted: str) -> ColumnElement[bool]:
+    """A condition that every row which matches fulfils. wanted: not empty; several UIDs are set apart by backslashes.
+
+    table: one with the columns of KEYS.
+    """
+    column = table.c[KEYS[keyword].column]
     if keyword in _UIDS:
         values = wanted.split("\\")
         return or_(*(column.in_(values[start : start + _LISTS]) for start in range(0, len(values), _LISTS)))

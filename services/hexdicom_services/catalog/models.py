@@ -1,11 +1,14 @@
 """The tables of the catalog. Times are seconds since 1970 (UTC); flags are 0 or 1.
 
 instance  what was received: one row per SOP Instance UID and content, never deleted
+listing   what C-FIND matches and answers of each instance: a row of the same id
 series    what becomes of the instances of a series
 job       work to do; a job is a row, never only a message
 stored    what the store holds: archive objects, and instances that were passed through untouched
 delivery  how far a stored object has come at each PACS that gets it too
 hold      studies whose originals must not be released, and why
+commitment, commitment_item  storage commitments: those that peers asked us for, and those that we asked PACS for
+procedure_step, performed_series  what modalities say of the instances of a series
 event     what happened, append-only; no patient's name or identifier in it
 audit     the audit trail (PS3.15 A.5), append-only; names patients, as it must
 meta      schema version; how far the audit trail was shipped; which kinds of jobs are paused
@@ -65,9 +68,10 @@ instance = Table(
     Column("version", Integer, nullable=False),  # 1, 2, … where other content came under the same UID
     _time("received_at"),
     _text("calling_ae_title"),
-    _time("released_at"),  # 0: the original is in the spool
+    _time("released_at"),  # when its file was removed from the spool; 0: it is there
     _time("lost_at"),  # when its file was found to be damaged or gone, and nothing could replace it; 0: it is sound
     _time("scrubbed_at"),  # when its file was last compared with its hash
+    _number("listed"),  # whether C-FIND has its row in `listing`
     UniqueConstraint("sop_instance_uid", "sha256"),
 )
 
@@ -115,6 +119,23 @@ job = Table(
 # Attributes that C-FIND matches and that no other column holds; the rest of an answer comes from `attributes`.
 QUERY_COLUMNS = tuple(key.column for keyword, key in KEYS.items() if not keyword.endswith("UID"))
 
+_released, _unlisted = instance.c.released_at > 0, instance.c.listed == 0
+Index("instance_released", instance.c.released_at, sqlite_where=_released, postgresql_where=_released)
+Index("instance_unlisted", instance.c.id, sqlite_where=_unlisted, postgresql_where=_unlisted)
+
+listing = Table(
+    "listing",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # of the instance
+    Column("current", Integer, nullable=False, server_default=text("1")),  # whether it is the newest version
+    Column("study_instance_uid", Text, nullable=False, server_default="", index=True),
+    Column("series_instance_uid", Text, nullable=False, server_default="", index=True),
+    Column("sop_instance_uid", Text, nullable=False, index=True),
+    _text("sop_class_uid"),
+    Column("attributes", JSON, nullable=True),  # DICOM JSON model, PS3.18 annex F
+    *(_text(name) for name in QUERY_COLUMNS),
+)
+
 stored = Table(
     "stored",
     metadata,
@@ -155,8 +176,10 @@ delivery = Table(
     Column("state", String(16), nullable=False),  # PENDING | SENT | VERIFIED | FAILED
     _text("error"),
     _time("changed_at"),
-    _text("commitment"),
-    _time("committed_at"),  # when the target committed itself to keep it; 0: it did not
+    _text("commitment"),  # "" | REQUESTED | COMMITTED | FAILED: what the PACS says of keeping it
+    _time("committed_at"),  # 0: it has not committed itself
+    _time("commitment_due"),  # when to ask, or to ask again
+    _number("commitment_attempts"),
     UniqueConstraint("stored_id", "target"),
 )
 
@@ -166,6 +189,54 @@ hold = Table(
     Column("study_instance_uid", Text, primary_key=True),
     _text("reason"),
     _time("held_at"),
+)
+
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("role", String(8), nullable=False),  # scp: a peer asked us | scu: we asked a PACS
+    Column("peer", Text, nullable=False),  # scp: AE title of who asked | scu: name of the PACS in [peers]
+    Column("transaction_uid", Text, nullable=False),
+    Column("digest", String(64), nullable=False),  # of the instances that it names: the same request again is one request
+    Column("state", String(16), nullable=False, index=True),  # OPEN | DONE | FAILED
+    _number("duplicate"),  # 1: the transaction UID was in use for other instances
+    _number("attempts"),
+    _time("not_before"),
+    _text("error"),
+    _time("created_at"),
+    _time("finished_at"),
+    UniqueConstraint("role", "peer", "transaction_uid", "digest"),
+)
+
+commitment_item = Table(
+    "commitment_item",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("commitment_id", BigInteger, nullable=False, index=True),
+    Column("sop_class_uid", Text, nullable=False),
+    Column("sop_instance_uid", Text, nullable=False),
+    _number("delivery_id"),  # scu: the delivery that waits for it
+    _number("failure_reason"),  # PS3.3 C.14.1.1; 0: none
+)
+
+procedure_step = Table(
+    "procedure_step",
+    metadata,
+    Column("sop_instance_uid", Text, primary_key=True),
+    Column("state", String(16), nullable=False),  # IN PROGRESS | COMPLETED | DISCONTINUED, PS3.3 C.4.14
+    _text("peer"),
+    _time("created_at"),
+    _time("changed_at"),
+)
+
+performed_series = Table(
+    "performed_series",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("step_uid", Text, nullable=False, index=True),
+    Column("series_instance_uid", Text, nullable=False, index=True),
+    Column("instances", JSON, nullable=True),  # their SOP Instance UIDs
 )
 
 event = Table(

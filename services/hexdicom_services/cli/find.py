@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STUDY_KEYS = ("PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "StudyDescription")
 _SERIES_KEYS = ("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances")
+_LIST = 50  # UIDs in one request (list of UID matching, PS3.4 C.2.2.2.2)
 ARCHIVE_DESCRIPTION = "hexdicom archive"  # how the Series Description of an archive begins
 
 
@@ -75,7 +76,13 @@ def _studies(peer: Peer, **wanted: str) -> list[dict[str, Any]]:
 
 def _series(peer: Peer, study: str) -> list[dict[str, Any]]:
     matches = scu.find(peer, _key(_SERIES_KEYS, StudyInstanceUID=study), "SERIES")
-    archives = {archive_series_uid(_text(match, "SeriesInstanceUID")) for match in matches}
+    listed = [_text(match, "SeriesInstanceUID") for match in matches]
+    archives = {archive_series_uid(uid) for uid in listed}
+    # A node shows its archive objects only to who names them; a PACS that lists them anyway is not asked twice.
+    hidden = sorted(archives.difference(listed))
+    for start in range(0, len(hidden), _LIST):
+        key = _key(_SERIES_KEYS, StudyInstanceUID=study, SeriesInstanceUID=hidden[start : start + _LIST])
+        matches += scu.find(peer, key, "SERIES")
     return [
         {
             "series_instance_uid": _text(match, "SeriesInstanceUID"),
@@ -90,7 +97,7 @@ def _series(peer: Peer, study: str) -> list[dict[str, Any]]:
     ]
 
 
-def _key(keywords: tuple[str, ...], **wanted: str) -> Dataset:
+def _key(keywords: tuple[str, ...], **wanted: str | list[str]) -> Dataset:
     key = Dataset()
     for keyword in keywords:
         setattr(key, keyword, "" if keyword != "NumberOfSeriesRelatedInstances" else None)

@@ -20,7 +20,8 @@ from hexdicom_services.cli.output import emit, json_option, messages, screen, si
 from hexdicom_services.cli.peers import config_option
 from hexdicom_services.cli.scrub import scrub
 from hexdicom_services.peer import OUR_AE_TITLE, Peer, check_ae_title
-from hexdicom_services.settings import ArchiveSection, ForwardSection, NodeSection, Settings
+from hexdicom_services.sections import ArchiveSection, ForwardSection, NodeSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.toml import render_toml
 
 if TYPE_CHECKING:

@@ -17,15 +17,15 @@ from hexdicom.errors import HexdicomError, NotFound
 from hexdicom_services.catalog.models import stored
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.peer import Peer
-from hexdicom_services.settings import (
+from hexdicom_services.sections import (
     ArchiveSection,
     LoggingSection,
     NodeSection,
     ReceiverSection,
     SeriesSection,
-    Settings,
     WorkerSection,
 )
+from hexdicom_services.settings import Settings
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.toml import render_toml
 

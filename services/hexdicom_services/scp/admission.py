@@ -58,7 +58,7 @@ class Admission:
         room: Callable[[], int] | None = None,
         full: Callable[[Association], str | None] | None = None,
     ) -> None:
-        self._ae_title, receiver = settings.node.ae_title, settings.receiver
+        self._ae_titles, receiver = {settings.node.ae_title, settings.retrieve.archive_ae_title}, settings.receiver
         self._local = is_loopback(settings.node.host)
         self._callers = callers(settings)
         self._peers = [settings.peer(name) for name in settings.peers]
@@ -94,7 +94,7 @@ class Admission:
         """Why a caller is not let in; None where it is."""
         if not self._knows(calling, address):
             return UNKNOWN_CALLER
-        if self._check_called and called != self._ae_title:
+        if self._check_called and called not in self._ae_titles:
             return WRONG_CALLED
         return None
 

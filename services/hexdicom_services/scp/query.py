@@ -1,10 +1,11 @@
-"""C-FIND: what is archived here, in the patient root and study root models (PS3.4 C.4.1)."""
+"""C-FIND: what was received here, in the patient root and study root models (PS3.4 C.4.1)."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
 
+from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelFind,
@@ -15,6 +16,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from hexdicom.errors import HexdicomError, SeriesError
 from hexdicom_services.catalog import found
 from hexdicom_services.catalog.keys import KEYS, LEVELS, UNIQUE
+from hexdicom_services.jobs.listing import list_all
+from hexdicom_services.scp.scope import called_ae_title, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +25,9 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
     from sqlalchemy import Connection
 
-    from hexdicom_services.catalog.found import Entity
+    from hexdicom_services.catalog.found import Entity, View
     from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +38,30 @@ PATIENT_ROOT: Final = (
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
 )
+_TEXT: Final = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))  # PS3.5 section 6.1.2.3
+# PS3.3 table C.12-2, but for ISO_IR 13, of which Python's codec has more than the standard
+_SINGLE_BYTE: Final = tuple(f"ISO_IR {number}" for number in (100, 101, 109, 110, 126, 127, 138, 144, 148, 166))
 _COUNTED: Final = ("NumberOf", "ModalitiesInStudy", "SOPClassesInStudy")
 _NOT_ATTRIBUTES: Final = ("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitle", "TimezoneOffsetFromUTC")
 
 
-def on_find(event: Event, catalog: Catalog, ae_title: str) -> Iterator[tuple[int, Dataset | None]]:
+def on_find(event: Event, catalog: Catalog, settings: Settings) -> Iterator[tuple[int, Dataset | None]]:
     """One pending response per match; 0xA900 for an identifier that does not fit the model."""
     try:
         identifier = event.identifier
         level = level_of(identifier, patient_root=event.request.AffectedSOPClassUID in PATIENT_ROOT)
+        keys = wanted(identifier)
+        list_all(catalog, settings.spool, keys)
+        given: set[str] = set()
         with catalog.read() as connection:
-            for entity in found.find(connection, level, wanted(identifier)):
-                if event.is_cancelled:
-                    yield CANCEL, None
-                    return
-                yield PENDING, _answer(connection, identifier, level, entity, ae_title)
+            for view in views(event, level, keys, settings.retrieve.archive_ae_title):
+                for entity in found.find(connection, view, level, keys):
+                    if event.is_cancelled:
+                        yield CANCEL, None
+                        return
+                    if entity.uid not in given:
+                        given.add(entity.uid)
+                        yield PENDING, _answer(connection, view, identifier, level, entity, called_ae_title(event))
     except HexdicomError as error:
         log.warning("a query was refused: %s", type(error).__name__, extra={"event": "retrieve.failed"})
         yield error.dimse_status, None
@@ -76,12 +89,11 @@ def wanted(identifier: Dataset) -> dict[str, str]:
     return asked
 
 
-def _answer(connection: Connection, identifier: Dataset, level: str, entity: Entity, ae_title: str) -> Dataset:
+def _answer(connection: Connection, view: View, identifier: Dataset, level: str, entity: Entity, ae_title: str) -> Dataset:
     """What was asked for, with its value or empty (PS3.4 C.2.2.1.3: every key comes back)."""
     known = Dataset.from_json(entity.attributes)
     numbers = None
     answer = Dataset()
-    answer.SpecificCharacterSet = "ISO_IR 192"
     answer.QueryRetrieveLevel = level
     answer.RetrieveAETitle = ae_title
     for element in identifier:
@@ -89,7 +101,7 @@ def _answer(connection: Connection, identifier: Dataset, level: str, entity: Ent
         if keyword in _NOT_ATTRIBUTES or not keyword or element.tag.group % 2:
             continue
         if keyword.startswith(_COUNTED) and level != "IMAGE" and keyword not in ("NumberOfFrames",):
-            numbers = numbers or found.counts(connection, level, entity.uid)
+            numbers = numbers or found.counts(connection, view, level, entity.uid)
             setattr(answer, keyword, numbers.get(keyword))
         elif keyword == "InstanceAvailability":
             answer.InstanceAvailability = "ONLINE"
@@ -101,7 +113,24 @@ def _answer(connection: Connection, identifier: Dataset, level: str, entity: Ent
         setattr(answer, UNIQUE[above], entity.values[UNIQUE[above]])
     if level == "IMAGE":
         answer.SOPClassUID = entity.values["SOPClassUID"]
+    if character_set := covering(answer, identifier):
+        answer.SpecificCharacterSet = character_set
     return answer
+
+
+def covering(answer: Dataset, identifier: Dataset) -> str:
+    """A Specific Character Set that has everything in an answer: none for ASCII, that of the request if it will do, else UTF-8."""
+    text = "".join(str(element.value) for element in answer.iterall() if element.VR in _TEXT and element.value is not None)
+    if text.isascii():
+        return ""
+    asked = identifier.get("SpecificCharacterSet") or ""
+    if asked in _SINGLE_BYTE:
+        try:
+            text.encode(python_encoding[asked])
+        except UnicodeEncodeError:
+            return "ISO_IR 192"
+        return asked
+    return "ISO_IR 192"
 
 
 def _is_of_level(keyword: str, level: str) -> bool:

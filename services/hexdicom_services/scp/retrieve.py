@@ -1,7 +1,7 @@
-"""C-GET and C-MOVE: stored objects are sent from their files as they are (PS3.4 C.4.2, C.4.3).
+"""C-GET and C-MOVE: what was received is sent as it came, from its file or restored from its archive (PS3.4 C.4.2, C.4.3).
 
-pynetdicom counts the sub-operations and reads the cancel; `Stored` lets it send a file instead of a data set. An object
-for which the peer has no presentation context is a failed sub-operation, and the final status is 0xB000.
+pynetdicom counts the sub-operations and reads the cancel; `Outgoing` lets it send a file instead of a data set. An object for
+which the peer has no presentation context, or that cannot be restored, is a failed sub-operation, and the final status is 0xB000.
 """
 
 from __future__ import annotations
@@ -11,38 +11,33 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context
 
 from hexdicom.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from hexdicom.errors import HexdicomError, SeriesError
+from hexdicom.errors import ArchiveError, HexdicomError, SeriesError
 from hexdicom_services.catalog import found
 from hexdicom_services.catalog.keys import LEVELS, UNIQUE
+from hexdicom_services.jobs.listing import list_all
 from hexdicom_services.scp.query import CANCEL, PATIENT_ROOT, PENDING, UNABLE_TO_PROCESS, level_of, wanted
+from hexdicom_services.scp.scope import views
+from hexdicom_services.scp.sources import Outgoing
 from hexdicom_services.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    from pydicom.dataset import Dataset
     from pynetdicom.association import Association
     from pynetdicom.events import Event, EventHandlerType
 
     from hexdicom_services.catalog.found import Sendable
-    from hexdicom_services.catalog.session import Catalog
     from hexdicom_services.peer import Peer
+    from hexdicom_services.scp.sources import Sources
 
 log = logging.getLogger(__name__)
 
 _CONVERTIBLE = frozenset((EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))
 _MAX_CONTEXTS = 128  # PS3.8 section 9.3.2.2
-
-
-class Stored(Dataset):
-    """A stored object: its identity as a data set, and where its file is."""
-
-    file: Path
-    syntax: str
 
 
 class NodeEntity(AE):
@@ -61,13 +56,15 @@ class NodeEntity(AE):
 
 
 def send_from_files(association: Association) -> None:
-    """Makes an association send `Stored` from its file."""
+    """Makes an association send `Outgoing` from its file."""
     setattr(association, "send_c_store", partial(_send, association, association.send_c_store))  # noqa: B010
 
 
 def _send(association: Association, plain: Callable[..., Dataset], dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
-    if not isinstance(dataset, Stored):
+    if not isinstance(dataset, Outgoing):
         return plain(dataset, *args, **kwargs)
+    if dataset.file is None:  # counts as a failed sub-operation
+        raise ArchiveError(dataset.problem)
     offered = {
         str(context.transfer_syntax[0])
         for context in association.accepted_contexts
@@ -84,26 +81,26 @@ def on_accepted(event: Event) -> None:
     send_from_files(event.assoc)
 
 
-def on_get(event: Event, catalog: Catalog, store: Path) -> Iterator[Any]:
+def on_get(event: Event, sources: Sources) -> Iterator[Any]:
     """Yields as pynetdicom wants it: the number of objects, then status and object."""
     try:
-        objects = _asked_for(event, catalog)
+        objects = _asked_for(event, sources)
     except HexdicomError as error:
         yield 0
         yield error.dimse_status, None
         return
     yield len(objects)
-    yield from _objects(event, objects, store)
+    yield from _objects(event, objects, sources)
 
 
-def on_move(event: Event, catalog: Catalog, store: Path, destinations: dict[str, Peer]) -> Iterator[Any]:
+def on_move(event: Event, sources: Sources, destinations: dict[str, Peer]) -> Iterator[Any]:
     """Yields as pynetdicom wants it: where to, the number of objects, then status and object. 0xA801: not known."""
     destination = destinations.get(str(event.move_destination).strip())
     if destination is None:
         yield None, None
         return
     try:
-        objects = _asked_for(event, catalog)
+        objects = _asked_for(event, sources)
     except HexdicomError as error:
         yield destination.host, destination.port
         yield 0
@@ -112,10 +109,10 @@ def on_move(event: Event, catalog: Catalog, store: Path, destinations: dict[str,
     tls = (client_context(destination.tls), destination.host) if destination.tls else None
     yield destination.host, destination.port, {"contexts": _contexts(objects), "ae_title": destination.ae_title, "tls_args": tls}
     yield len(objects)
-    yield from _objects(event, objects, store)
+    yield from _objects(event, objects, sources)
 
 
-def _asked_for(event: Event, catalog: Catalog) -> list[Sendable]:
+def _asked_for(event: Event, sources: Sources) -> list[Sendable]:
     """Raises SeriesError (0xA900) where the unique key of the level is missing."""
     identifier = event.identifier
     level = level_of(identifier, patient_root=event.request.AffectedSOPClassUID in PATIENT_ROOT)
@@ -123,30 +120,46 @@ def _asked_for(event: Event, catalog: Catalog) -> list[Sendable]:
     if UNIQUE[level] not in keys:
         raise SeriesError(f"A retrieve request of level {level} names no {UNIQUE[level]}.")
     above = {UNIQUE[name] for name in LEVELS[: LEVELS.index(level) + 1]}
-    with catalog.read() as connection:
-        return found.sendable(connection, {keyword: keys[keyword] for keyword in keys if keyword in above})
+    keys = {keyword: value for keyword, value in keys.items() if keyword in above}
+    list_all(sources.catalog, sources.settings.spool, keys)
+    objects: dict[str, Sendable] = {}
+    with sources.catalog.read() as connection:
+        for view in views(event, level, keys, sources.settings.retrieve.archive_ae_title):
+            for item in found.sendable(connection, view, keys):
+                objects.setdefault(item.sop_instance_uid, item)
+    return list(objects.values())
 
 
-def _objects(event: Event, objects: Sequence[Sendable], store: Path) -> Iterator[tuple[int, Dataset | None]]:
+def _objects(event: Event, objects: Sequence[Sendable], sources: Sources) -> Iterator[tuple[int, Dataset | None]]:
+    cancelled = _Cancelled(event)
     try:
-        for item in objects:
-            if event.is_cancelled:
-                yield CANCEL, None
-                return
-            stored = Stored()
-            stored.SOPClassUID, stored.SOPInstanceUID = item.sop_class_uid, item.sop_instance_uid
-            stored.file, stored.syntax = store / item.key, item.transfer_syntax_uid
-            yield PENDING, stored
+        for outgoing in sources.of(objects, cancelled):
+            if cancelled():
+                break
+            yield PENDING, outgoing
+        if cancelled():
+            yield CANCEL, None
     except Exception:
         log.exception("a retrieve request failed", extra={"event": "retrieve.failed"})
         yield UNABLE_TO_PROCESS, None
+
+
+class _Cancelled:
+    """Whether the peer has cancelled: pynetdicom says so once."""
+
+    def __init__(self, event: Event) -> None:
+        self._event, self._seen = event, False
+
+    def __call__(self) -> bool:
+        self._seen = self._seen or self._event.is_cancelled
+        return self._seen
 
 
 def _contexts(objects: Sequence[Sendable]) -> list[Any]:
     kinds: dict[tuple[str, str], None] = {}
     for item in objects:
         kinds[item.sop_class_uid, item.transfer_syntax_uid] = None
-    for uid, syntax in list(kinds):
-        if syntax in _CONVERTIBLE:
-            kinds |= dict.fromkeys((uid, other) for other in sorted(_CONVERTIBLE))
+    for item in objects:
+        if item.transfer_syntax_uid in _CONVERTIBLE or item.released:  # what came compressed is restored native
+            kinds |= dict.fromkeys((item.sop_class_uid, other) for other in sorted(_CONVERTIBLE))
     return [build_context(uid, syntax) for uid, syntax in list(kinds)[:_MAX_CONTEXTS]]

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from pynetdicom import evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -27,17 +30,21 @@ from hexdicom_services import child
 from hexdicom_services.audit.trail import Trail
 from hexdicom_services.callers import is_loopback
 from hexdicom_services.catalog.session import Catalog, open_catalog
+from hexdicom_services.commitment.answer import Answers
 from hexdicom_services.listener import Door
 from hexdicom_services.listening import listen
 from hexdicom_services.scp import counted, low_disk
 from hexdicom_services.scp.admission import Admission, explain
 from hexdicom_services.scp.auditor import Auditor
+from hexdicom_services.scp.commitment import on_action
 from hexdicom_services.scp.desk import Desk
 from hexdicom_services.scp.handlers import on_echo, on_store
 from hexdicom_services.scp.incoming import Limits, on_closed
+from hexdicom_services.scp.procedure_step import on_create, on_set
 from hexdicom_services.scp.query import on_find
 from hexdicom_services.scp.retrieve import on_accepted, on_get, on_move
 from hexdicom_services.scp.shared_port import SharedEntity, SharedPort
+from hexdicom_services.scp.sources import Sources
 from hexdicom_services.scp.transport import configure_pynetdicom
 from hexdicom_services.spool import Spool
 from hexdicom_services.tls import server_context
@@ -45,7 +52,7 @@ from hexdicom_services.tls import server_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pynetdicom.events import EventHandlerType
+    from pynetdicom.events import Event, EventHandlerType
 
     from hexdicom_services.settings import Settings
 
@@ -53,13 +60,15 @@ log = logging.getLogger(__name__)
 
 SERVICES: Final = (
     Verification,
+    InstanceAvailabilityNotification,
+    ModalityPerformedProcedureStep,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
-)  # and storage of everything: scp/transport.py
+)  # and storage of everything: scp/transport.py; and storage commitment, in both roles
 
 _GRACE = 10.0  # seconds that associations get to end when the receiver stops
 
@@ -90,16 +99,21 @@ class Receiver:
         full = partial(low_disk.why_not, spool=spool, services=SERVICES)
         admission = Admission(settings, self._auditor.refused, room=self._ae.room, full=full)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
-        store, peers = settings.store, [settings.peer(name) for name in settings.peers]
+        peers = [settings.peer(name) for name in settings.peers]
+        sources = Sources(settings, self._catalog)
         handlers: list[EventHandlerType] = [
             (evt.EVT_REQUESTED, admission.on_requested),
             (evt.EVT_ACCEPTED, on_accepted),
             (evt.EVT_ACCEPTED, counted.on_accepted),
             (evt.EVT_C_ECHO, on_echo),
             (evt.EVT_C_STORE, counted.counted(on_store), [self._desk, self._auditor]),
-            (evt.EVT_C_FIND, on_find, [self._catalog, settings.node.ae_title]),
-            (evt.EVT_C_GET, on_get, [self._catalog, store]),
-            (evt.EVT_C_MOVE, on_move, [self._catalog, store, {peer.ae_title: peer for peer in peers}]),
+            (evt.EVT_C_FIND, on_find, [self._catalog, settings]),
+            (evt.EVT_C_GET, on_get, [sources]),
+            (evt.EVT_C_MOVE, on_move, [sources, {peer.ae_title: peer for peer in peers}]),
+            (evt.EVT_N_CREATE, on_create, [self._catalog]),
+            (evt.EVT_N_SET, on_set, [self._catalog]),
+            (evt.EVT_N_ACTION, on_action, [self._catalog, settings]),
+            (evt.EVT_N_EVENT_REPORT, _on_event_report, [Answers(settings, self._catalog, clock)]),
             (evt.EVT_CONN_CLOSE, on_closed),
             *self._auditor.handlers,
         ]
@@ -134,6 +148,8 @@ def _application_entity(settings: Settings, name: str) -> SharedEntity:
     ae.dimse_timeout = settings.receiver.network_timeout
     for service in SERVICES:
         ae.add_supported_context(service)
+    # A PACS that reports to us is the SCP of an association that it opens (PS3.4 J.3.3).
+    ae.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     return ae
 
 
@@ -141,6 +157,10 @@ def _say_who_may_call(settings: Settings) -> None:
     good, message = explain(settings)
     if good is not True and not is_loopback(settings.node.host):
         log.warning("%s", message, extra={"event": "receiver.unguarded"})
+
+
+def _on_event_report(event: Event, answers: Answers) -> tuple[int, None]:
+    return answers(event), None
 
 
 def main(name: str, listener: str) -> None:

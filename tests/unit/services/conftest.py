@@ -12,7 +12,8 @@ from pydicom.filewriter import write_dataset
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.scp.desk import Delivery, Desk
-from hexdicom_services.settings import CatalogSection, NodeSection, ReceiverSection, SeriesSection, Settings, WorkerSection
+from hexdicom_services.sections import CatalogSection, NodeSection, ReceiverSection, SeriesSection, WorkerSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.spool import Spool
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hexdicom.errors import ConfigError
 from hexdicom_services.catalog import instances, ledger, ownership, series_rows
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.database import Database
-from hexdicom_services.settings import CatalogSection
+from hexdicom_services.sections import CatalogSection
 
 from .conftest import EXPLICIT
 

@@ -11,7 +11,7 @@ from hexdicom_services import intake
 from hexdicom_services.attention import Situation, attention
 from hexdicom_services.catalog import holdings, job_rows, ledger, pauses
 from hexdicom_services.overtime import Overtime
-from hexdicom_services.settings import ForwardSection
+from hexdicom_services.sections import ForwardSection
 
 from .test_worker import Counting, deliver, worker
 

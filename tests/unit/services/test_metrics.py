@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hexdicom.errors import StoreError
 from hexdicom_services.metrics.server import MetricsServer
-from hexdicom_services.settings import MetricsSection, ReceiverSection
+from hexdicom_services.sections import MetricsSection, ReceiverSection
 from hexdicom_services.vitals import Pulse, look
 
 from .test_worker import Counting, deliver, worker

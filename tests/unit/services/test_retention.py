@@ -16,7 +16,8 @@ from hexdicom_services.jobs.archiver import PipelineArchiver
 from hexdicom_services.part10 import read_head
 from hexdicom_services.recover import recover
 from hexdicom_services.scp.desk import Desk
-from hexdicom_services.settings import ForwardSection, RetentionSection, Settings
+from hexdicom_services.sections import ForwardSection, RetentionSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 from hexdicom_services.worker import Worker

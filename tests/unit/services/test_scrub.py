@@ -15,7 +15,8 @@ from hexdicom_services.catalog.models import stored
 from hexdicom_services.catalog.scrubs import take_turn
 from hexdicom_services.chores import Chores
 from hexdicom_services.scrub import DAY, Look, Scrubber
-from hexdicom_services.settings import ScrubSection, Settings
+from hexdicom_services.sections import ScrubSection
+from hexdicom_services.settings import Settings
 from hexdicom_services.spool import Spool
 from hexdicom_services.status import status
 from hexdicom_services.stores import pacs

@@ -1,0 +1,106 @@
+"""Modality Performed Procedure Step and Instance Availability Notification (PS3.4 annexes F and R), for one purpose.
+
+They list the instances of a series, so that intake knows when all are here. Nothing else of them is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, cast
+
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
+from pydicom.uid import generate_uid
+from pynetdicom.sop_class import InstanceAvailabilityNotification  # type: ignore[attr-defined]
+
+from hexdicom.errors import StoreError
+from hexdicom_services.catalog import procedure_steps
+from hexdicom_services.catalog.procedure_steps import COMPLETED, DISCONTINUED, IN_PROGRESS
+
+if TYPE_CHECKING:
+    from pynetdicom.dimse_primitives import N_CREATE, N_SET
+    from pynetdicom.events import Event
+
+    from hexdicom_services.catalog.session import Catalog
+
+log = logging.getLogger(__name__)
+
+# PS3.7 annex C
+_SUCCESS, _INVALID_VALUE, _PROCESSING_FAILURE, _DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111
+_NO_SUCH_INSTANCE, _MISSING = 0x0112, 0x0120
+_FINAL = 0xA710  # Error ID: "may no longer be updated", PS3.4 table F.7.2-2
+_DAMAGED = (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException)
+
+Answer = tuple[int | Dataset, Dataset | None]
+
+
+def on_create(event: Event, catalog: Catalog) -> Answer:
+    """0x0000 once it is in the catalog. A notification ends what it lists at once; a step has yet to be performed."""
+    request = cast("N_CREATE", event.request)
+    uid = str(request.AffectedSOPInstanceUID or "") or str(generate_uid(prefix=None))
+    try:
+        said = event.attribute_list
+        notification = request.AffectedSOPClassUID == InstanceAvailabilityNotification
+        series = _listed(said, "ReferencedSeriesSequence" if notification else "PerformedSeriesSequence")
+        state = str(said.get("PerformedProcedureStepStatus") or "")
+    except _DAMAGED:
+        return _INVALID_VALUE, None
+    if not notification and state != IN_PROGRESS:
+        return (_INVALID_VALUE if state else _MISSING), None
+    peer, now = event.assoc.requestor.ae_title.strip(), time.time()
+    try:
+        with catalog.write() as connection:
+            outcome = procedure_steps.create(connection, uid, IN_PROGRESS, peer, now)
+            if outcome == "kept":
+                procedure_steps.change(connection, uid, COMPLETED if notification else IN_PROGRESS, series, now)
+    except StoreError as error:
+        return _failed(error), None
+    if outcome != "kept":
+        return _DUPLICATE, None
+    if request.AffectedSOPInstanceUID:
+        return _SUCCESS, None
+    answer = Dataset()
+    answer.AffectedSOPInstanceUID = uid  # pynetdicom takes it from here into the response (PS3.7 10.1.5.1.4)
+    return _SUCCESS, answer
+
+
+def on_set(event: Event, catalog: Catalog) -> Answer:
+    """0x0000 once it is in the catalog; 0x0110 for a step that has ended."""
+    request = cast("N_SET", event.request)
+    try:
+        said = event.modification_list
+        series = _listed(said, "PerformedSeriesSequence") if "PerformedSeriesSequence" in said else None
+        state = str(said.get("PerformedProcedureStepStatus") or IN_PROGRESS)
+    except _DAMAGED:
+        return _INVALID_VALUE, None
+    if state not in (IN_PROGRESS, COMPLETED, DISCONTINUED):
+        return _INVALID_VALUE, None
+    try:
+        with catalog.write() as connection:
+            outcome = procedure_steps.change(connection, str(request.RequestedSOPInstanceUID), state, series, time.time())
+    except StoreError as error:
+        return _failed(error), None
+    if outcome == "final":
+        answer = Dataset()
+        answer.Status, answer.ErrorID = _PROCESSING_FAILURE, _FINAL
+        answer.ErrorComment = "The step has ended and may no longer be updated."
+        return answer, None
+    return (_SUCCESS if outcome == "kept" else _NO_SUCH_INSTANCE), None
+
+
+def _listed(said: Dataset, keyword: str) -> dict[str, list[str]]:
+    """SOP Instance UIDs by Series Instance UID, images and others."""
+    found: dict[str, list[str]] = {}
+    for one in said.get(keyword) or ():
+        uid = str(one.get("SeriesInstanceUID") or "")
+        uids = found.setdefault(uid, [])
+        for name in ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence", "ReferencedSOPSequence"):
+            uids += [str(item.ReferencedSOPInstanceUID) for item in one.get(name) or ()]
+    found.pop("", None)
+    return found
+
+
+def _failed(error: StoreError) -> int:
+    log.error("a procedure step could not be kept: %s", error, extra={"event": "loop.error"})
+    return _PROCESSING_FAILURE
