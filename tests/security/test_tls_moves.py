@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from sqlalchemy import insert
 
 from hexdicom.errors import PeerError
 from hexdicom_services import scu
 from hexdicom_services.audit import occasions
 from hexdicom_services.catalog import audit_rows
-from hexdicom_services.catalog.models import stored
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.cli.peers import local
 from hexdicom_services.sections import NodeSection, TlsSection
@@ -24,7 +21,6 @@ from .conftest import Authority, Pair, peer, receiving
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hexdicom_services.scp.server import Receiver
     from hexdicom_services.settings import Settings
 
 
@@ -32,28 +28,11 @@ def tls(authority: Authority, pair: Pair) -> TlsSection:
     return TlsSection(enabled=True, certificate=pair.certificate, key=pair.key, ca=authority.ca)
 
 
-def hold(running: Receiver, settings: Settings, paths: list[Path]) -> None:
-    """Puts files into the store, as if a series had been passed through."""
-    settings.store.mkdir(parents=True)
-    with running._catalog.write() as connection:
-        for path in paths:
-            ds, data = dcmread(path), path.read_bytes()
-            (settings.store / path.name).write_bytes(data)
-            values = {
-                "kind": "passed-through", "state": "STORED", "current": 1, "source_series_uid": ds.SeriesInstanceUID,
-                "study_instance_uid": ds.StudyInstanceUID, "series_instance_uid": ds.SeriesInstanceUID,
-                "sop_instance_uid": ds.SOPInstanceUID, "sop_class_uid": ds.SOPClassUID, "key": path.name, "patient_id": "P-1",
-                "transfer_syntax_uid": ds.file_meta.TransferSyntaxUID, "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-            }  # fmt: skip
-            connection.execute(insert(stored).values(values))
-
-
 def wanted(paths: list[Path]) -> list[Dataset]:
     found = []
     for path in paths:
         ds, item = dcmread(path), Dataset()
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        for keyword in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
             setattr(item, keyword, ds[keyword].value)
         found.append(item)
     return found
@@ -66,7 +45,8 @@ def test_move_get_and_reading_back_go_through_tls(
     with receiving(tmp_path / "dest", tls=tls(authority, scanner_pair)) as (there, its):
         peers = {"dest": f"DEST@127.0.0.1:{there.port}+tls", "us": f"BACK@127.0.0.1:{free_port}+tls"}
         with receiving(tmp_path / "node", tls=tls(authority, node_pair), peers=peers) as (running, settings):
-            hold(running, settings, phantom_files)
+            sent = scu.store(peer(running, files), phantom_files)
+            assert all(one.state == "sent" for one in sent)
             asked, study = wanted(phantom_files), Dataset()
             study.StudyInstanceUID = asked[0].StudyInstanceUID
             assert scu.move(peer(running, files), study, "DEST").completed == 3
@@ -77,8 +57,8 @@ def test_move_get_and_reading_back_go_through_tls(
             back = scu.get_by_move(peer(running, files), asked, tmp_path / "back", destination)
             assert [one.state for one in back] == ["received"] * 3
         with_transfers = [row for row in trail(settings) if row.event == "110104"]
-        assert len(with_transfers) == 3
-        assert all('NumberOfInstances="3"' in row.message and "P-1" in row.message for row in with_transfers)
+        assert len(with_transfers) == 4  # received, moved, fetched, moved back
+        assert all('NumberOfInstances="3"' in row.message and asked[0].PatientID in row.message for row in with_transfers)
 
 
 def trail(settings: Settings) -> list[audit_rows.Row]:

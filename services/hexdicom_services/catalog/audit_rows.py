@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from hexdicom_services.catalog.models import audit, instance, meta, stored
+from hexdicom_services.catalog.models import audit, instance, listing, meta, stored
 
 _SHIPPED = "audit.shipped"  # in meta: the last message that a collector has
 
@@ -52,16 +52,20 @@ def mark_shipped(connection: Connection, row_id: int) -> None:
 
 def study_of(connection: Connection, sop_instance_uid: str) -> tuple[str, str]:
     """Study Instance UID and Patient ID of an instance that is held here; "" where they are not known."""
-    found = connection.execute(
-        select(stored.c.study_instance_uid, stored.c.patient_id).where(stored.c.sop_instance_uid == sop_instance_uid)
-    ).first()
-    if found is not None:
-        return found[0], found[1]
+    for table in (listing, stored):
+        columns = select(table.c.study_instance_uid, table.c.patient_id).where(table.c.sop_instance_uid == sop_instance_uid)
+        found = connection.execute(columns).first()
+        if found is not None:
+            return found[0], found[1]
     study = connection.scalar(select(instance.c.study_instance_uid).where(instance.c.sop_instance_uid == sop_instance_uid)) or ""
     return study, patient_of(connection, study) if study else ""
 
 
 def patient_of(connection: Connection, study_instance_uid: str) -> str:
-    """Patient ID of a study of which something is archived; "" where it is not known."""
-    known = select(stored.c.patient_id).where(stored.c.study_instance_uid == study_instance_uid, stored.c.patient_id != "")
-    return connection.scalar(known.limit(1)) or ""
+    """Patient ID of a study of which something can be found; "" where it is not known."""
+    for table in (listing, stored):
+        known = select(table.c.patient_id).where(table.c.study_instance_uid == study_instance_uid, table.c.patient_id != "")
+        found = connection.scalar(known.limit(1))
+        if found:
+            return str(found)
+    return ""
