@@ -19,6 +19,7 @@ from pydicom.filewriter import write_dataset
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services import scu
 from hexdicom_services.elements import identify
+from hexdicom_services.listening import listen
 from hexdicom_services.peer import Peer
 from hexdicom_services.sections import LoggingSection, NodeSection, ReceiverSection
 from hexdicom_services.settings import Settings
@@ -79,6 +80,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         logging=LoggingSection(format="text", pynetdicom="error"),
     )
     process, log = Supervised("hexdicom_services.scp.server", "receiver", speaks=True), folder / "receiver.log"
+    listener = listen("127.0.0.1", 0)
+    process.socket = listener.fileno()
     kept = os.dup(2)
     with log.open("wb") as out:
         os.dup2(out.fileno(), 2)  # the child writes its log to our stderr
@@ -93,6 +96,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     yield found
     process.stop()
     process.wait(20)
+    listener.close()
 
 
 def item(kind: int, value: bytes) -> bytes:

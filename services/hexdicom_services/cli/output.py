@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -59,7 +59,7 @@ def size(number: float) -> str:
 
 @contextmanager
 def steps() -> Iterator[Progress]:
-    """A callback `(step, fraction)` that draws a bar per step on a terminal, and one line per step elsewhere."""
+    """A callback `(step, fraction)` that draws a bar per step on a terminal, with the time that is left of it, and one line per step elsewhere."""
     console = messages()
     if not console.is_terminal:
         seen: set[str] = set()
@@ -71,13 +71,14 @@ def steps() -> Iterator[Progress]:
 
         yield tell
         return
-    bars = Bars(TextColumn("{task.description:<16}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), console=console)
+    left = TimeRemainingColumn(elapsed_when_finished=True)  # by the speed of the last 30 seconds
+    bars = Bars(TextColumn("{task.description:<16}"), BarColumn(), TaskProgressColumn(), left, console=console)
     tasks: dict[str, Any] = {}
 
     def draw(step: str, fraction: float) -> None:
         if step not in tasks:
             for other in tasks.values():
-                bars.stop_task(other)
+                bars.update(other, completed=1.0)
             tasks[step] = bars.add_task(step, total=1.0)
         bars.update(tasks[step], completed=fraction)
 
