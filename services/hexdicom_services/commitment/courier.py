@@ -14,9 +14,10 @@ from hexdicom_services import child
 from hexdicom_services.catalog import commitments
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.commitment.answer import Answers
-from hexdicom_services.commitment.evidence import DUPLICATE_TRANSACTION, Evidence, reason_for_all
+from hexdicom_services.commitment.evidence import Evidence, reason_for_all
 from hexdicom_services.scu import commitment as network
 from hexdicom_services.scu.association import Patience
+from hexdicom_services.statuses import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ class Courier:
         try:
             peer = self._requester(one.peer)
             if one.duplicate:
-                failed = reason_for_all(asked, DUPLICATE_TRANSACTION)
+                failed = reason_for_all(asked, Failure.DUPLICATE_TRANSACTION)
             else:
                 failed = Evidence(self.settings, self.catalog).failures(asked)
             network.report(peer, one.transaction_uid, _references(asked), failed, self.settings.node.ae_title, patience=_PATIENCE)
