@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _POLL = 0.25  # seconds between looks for work
 _MOST = 500  # instances in one question
 _LISTEN = 2.0  # seconds that a PACS may take to answer on the association of the question
-_PATIENCE = Patience(connect=5.0, negotiate=15.0, respond=60.0)
+PATIENCE = Patience(connect=5.0, negotiate=15.0, respond=60.0)
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Courier:
                 failed = reason_for_all(asked, Failure.DUPLICATE_TRANSACTION)
             else:
                 failed = Evidence(self.settings, self.catalog).failures(asked)
-            network.report(peer, one.transaction_uid, _references(asked), failed, self.settings.node.ae_title, patience=_PATIENCE)
+            network.report(peer, one.transaction_uid, _references(asked), failed, self.settings.node.ae_title, patience=PATIENCE)
         except HexdicomError as error:
             self._put_off(one, error)
             return False
@@ -110,7 +110,7 @@ class Courier:
         try:
             references = _references([one.instance for one in items])
             handler = answers.from_target(target)
-            network.ask(peer, transaction_uid, references, handler, wait=_LISTEN, patience=_PATIENCE)
+            network.ask(peer, transaction_uid, references, handler, wait=_LISTEN, patience=PATIENCE)
         except HexdicomError as error:
             delay = min(section.max_delay, section.retry_delay * 2 ** min(attempts, 16))
             with self.catalog.write() as connection:
