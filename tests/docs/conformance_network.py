@@ -6,7 +6,6 @@ import importlib
 import pkgutil
 import types
 from dataclasses import fields
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -34,10 +33,6 @@ from tests.docs.markdown import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-ROOT = Path(__file__).resolve().parents[2]
-NOW = datetime(2026, 1, 5, 12, 0)
 
 
 def supported(folder: Path) -> list[Any]:
@@ -78,19 +73,14 @@ def service_syntaxes(_: Path) -> str:
 
 def not_stored(folder: Path) -> str:
     """Classes of the standard that are called storage and are rejected all the same."""
-    named = [uid for uid, (name, kind, *_) in UID_dictionary.items() if kind == "SOP Class" and "Storage" in name]
-    contexts = supported(folder)
-    offered = {str(context.abstract_syntax) for context in contexts}
-    proposed = []
-    for number, uid in enumerate(uid for uid in named if uid not in offered):
-        context = build_context(uid, uids.EXPLICIT_VR_LITTLE_ENDIAN)
-        context.context_id = 2 * (number % 128) + 1
-        proposed.append(context)
-    rejected = []
-    for context in proposed:
-        ((answer,), _) = negotiation.negotiate([context], contexts)
-        if answer.result != 0:
-            rejected.append((UID(str(context.abstract_syntax)).name, context.abstract_syntax))
+    contexts, rejected = supported(folder), []
+    for uid, (name, kind, *_) in UID_dictionary.items():
+        if kind == "SOP Class" and "Storage" in name and "Commitment" not in name:
+            context = build_context(uid, uids.EXPLICIT_VR_LITTLE_ENDIAN)
+            context.context_id = 1
+            ((answer,), _) = negotiation.negotiate([context], contexts)
+            if answer.result != 0:
+                rejected.append((name, uid))
     return table(("Not accepted", "UID"), rejected)
 
 
@@ -166,9 +156,8 @@ def find_keys(_: Path) -> str:
             how = "single value, wildcard, range"
         elif keyword in matching.NAMES:
             how = "single value, wildcard; without regard to case, each component group alone"
-        kind = "unique" if keyword in keys.UNIQUE.values() else "required or optional"
-        rows.append((key.level, *_named(keyword), kind, how))
-    return table(("Level", "Tag", "Attribute", "Kind", "Matching beside universal"), rows)
+        rows.append((key.level, *_named(keyword), "yes" if keyword in keys.UNIQUE.values() else "", how))
+    return table(("Level", "Tag", "Attribute", "Unique key", "Matching beside universal"), rows)
 
 
 def find_answers(_: Path) -> str:

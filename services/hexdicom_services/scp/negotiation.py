@@ -24,7 +24,8 @@ def is_service(uid: str) -> bool:
     """Whether the standard has a class of that UID that is not storage; a private or newer class may be storage."""
     found = UID(uid)
     named = found.type in ("SOP Class", "Meta SOP Class")
-    return named and "Storage" not in found.name and not found.startswith(_STORAGE)
+    stored = found.startswith(_STORAGE) or ("Storage" in found.name and "Commitment" not in found.name)
+    return named and not stored
 
 
 def negotiate(proposed: ListCXType, supported: ListCXType, roles: RoleType = None) -> CXNegotiationReturn:

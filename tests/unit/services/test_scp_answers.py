@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FIND, GET = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet
 MOVE = StudyRootQueryRetrieveInformationModelMove
 PRIVATE, NEWER = "1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.999.1"  # Siemens CSA Non-Image; a class that is yet to come
+COMMITMENT_PULL = "1.2.840.10008.1.20.2"  # retired, and no storage though its name has the word
 
 
 def receiver(folder: Path, reserve_mb: int) -> Receiver:
@@ -110,12 +111,12 @@ def test_a_step_that_nobody_has_begun(node: Receiver) -> None:
 
 
 def test_what_is_no_storage_and_not_offered_is_rejected(node: Receiver) -> None:
-    association = call(node, MRImageStorage, PRIVATE, NEWER, ModalityWorklistInformationFind, FIND)
+    association = call(node, MRImageStorage, PRIVATE, NEWER, ModalityWorklistInformationFind, COMMITMENT_PULL, FIND)
     accepted = {context.abstract_syntax for context in association.accepted_contexts}
     rejected = {context.abstract_syntax: context.result for context in association.rejected_contexts}
     association.release()
     assert accepted == {MRImageStorage, PRIVATE, NEWER, FIND}
-    assert rejected == {ModalityWorklistInformationFind: 3}
+    assert rejected == {ModalityWorklistInformationFind: 3, COMMITMENT_PULL: 3}
 
 
 @pytest.mark.parametrize(
