@@ -17,24 +17,41 @@ FORMAT_VERSION: Final = 1
 class Element(IntEnum):
     """The last two digits of the element number; the first two are those of the block that the creator reserved."""
 
-    VERSION = 0x01  # UL
-    PART_NUMBER = 0x02  # UL, from 1
-    PART_COUNT = 0x03  # UL
-    MANIFEST_LENGTH = 0x10  # UL, bytes; 0 in all parts but the first
-    MANIFEST_SHA256 = 0x11  # OB, of the whole manifest; the same in every part, so it says which archive a part is of
-    MANIFEST = 0x12  # OB
-    HEADERS_LENGTH = 0x20  # UL; 0 in all parts but the first
-    HEADERS_SHA256 = 0x21  # OB
-    HEADERS = 0x22  # OB
-    PAYLOAD_LENGTH = 0x30  # UL, of this part
-    PAYLOAD_SHA256 = 0x31  # OB, of this part
-    PAYLOAD = 0x32  # OB
+    VERSION = 0x01
+    PART_NUMBER = 0x02
+    PART_COUNT = 0x03
+    MANIFEST_LENGTH = 0x10
+    MANIFEST_SHA256 = 0x11
+    MANIFEST = 0x12
+    HEADERS_LENGTH = 0x20
+    HEADERS_SHA256 = 0x21
+    HEADERS = 0x22
+    PAYLOAD_LENGTH = 0x30
+    PAYLOAD_SHA256 = 0x31
+    PAYLOAD = 0x32
 
 
 VRS: Final[dict[Element, str]] = {
     element: "OB" if element.name.endswith("SHA256") or element.name in ("MANIFEST", "HEADERS", "PAYLOAD") else "UL"
     for element in Element
 }
+
+
+MEANINGS: Final[dict[Element, str]] = {
+    Element.VERSION: f"format version: {FORMAT_VERSION}",
+    Element.PART_NUMBER: "number of this part, from 1",
+    Element.PART_COUNT: "number of parts",
+    Element.MANIFEST_LENGTH: "bytes of the manifest; 0 in all parts but the first",
+    Element.MANIFEST_SHA256: "SHA-256 of the whole manifest; the same in every part, so it says which archive a part is of",
+    Element.MANIFEST: "what the archive says of itself; in the first part",
+    Element.HEADERS_LENGTH: "bytes of the headers; 0 in all parts but the first",
+    Element.HEADERS_SHA256: "SHA-256 of the headers of this part",
+    Element.HEADERS: "everything of the source files but the pixel values; in the first part",
+    Element.PAYLOAD_LENGTH: "bytes of the payload of this part",
+    Element.PAYLOAD_SHA256: "SHA-256 of the payload of this part",
+    Element.PAYLOAD: "the coded pixel values, or this part of them",
+}
+"""What each element holds: the data dictionary of docs/conformance.md."""
 
 
 def tag(element: Element, block: int = 0x10) -> int:

@@ -16,9 +16,9 @@ from hexdicom_services.catalog.keys import KEYS
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
-_UIDS = frozenset(keyword for keyword in KEYS if keyword.endswith("UID"))
-_RANGES = frozenset(keyword for keyword in KEYS if keyword.endswith(("Date", "Time")))
-_NAMES = frozenset(keyword for keyword in KEYS if keyword.endswith("Name"))
+UIDS = frozenset(keyword for keyword in KEYS if keyword.endswith("UID"))
+RANGES = frozenset(keyword for keyword in KEYS if keyword.endswith(("Date", "Time")))
+NAMES = frozenset(keyword for keyword in KEYS if keyword.endswith("Name"))
 _LISTS = 500  # values in one SQL list
 
 
@@ -28,28 +28,28 @@ def candidates(table: Table, keyword: str, wanted: str) -> ColumnElement[bool]:
     table: one with the columns of KEYS.
     """
     column = table.c[KEYS[keyword].column]
-    if keyword in _UIDS:
+    if keyword in UIDS:
         values = wanted.split("\\")
         return or_(*(column.in_(values[start : start + _LISTS]) for start in range(0, len(values), _LISTS)))
-    if keyword in _RANGES and "-" in wanted:
+    if keyword in RANGES and "-" in wanted:
         low = wanted.partition("-")[0].strip()
         return column >= (low or "0")  # an absent date or time is "" and never in a range
-    if keyword in _NAMES or any(sign in wanted for sign in "*?"):
-        literal = re.sub(r"([\\%_])", r"\\\1", wanted.rstrip("^") if keyword in _NAMES else wanted)
+    if keyword in NAMES or any(sign in wanted for sign in "*?"):
+        literal = re.sub(r"([\\%_])", r"\\\1", wanted.rstrip("^") if keyword in NAMES else wanted)
         pattern = literal.replace("*", "%").replace("?", "_")
-        like = column.ilike(f"%{pattern}%" if keyword in _NAMES else pattern, escape="\\")
+        like = column.ilike(f"%{pattern}%" if keyword in NAMES else pattern, escape="\\")
         return like if wanted.isascii() else column != ""  # SQL folds the case of ASCII letters only
     return func.trim(column) == wanted
 
 
 def matches(keyword: str, wanted: str, value: str) -> bool:
     """Whether a value is what was asked for."""
-    if keyword in _UIDS:
+    if keyword in UIDS:
         return value in wanted.split("\\")
-    if keyword in _RANGES and "-" in wanted:
+    if keyword in RANGES and "-" in wanted:
         low, _, high = (part.strip() for part in wanted.partition("-"))
         return bool(value) and (not low or value >= low) and (not high or value <= high or value.startswith(high))
-    if keyword in _NAMES:
+    if keyword in NAMES:
         asked = wanted.rstrip("^").casefold()
         groups = [value, *value.split("=")]  # alphabetic, ideographic, phonetic
         return any(_like(asked, group.rstrip("^").casefold()) for group in groups)

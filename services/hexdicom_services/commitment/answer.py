@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import commitments
-from hexdicom_services.scu.commitment import INVALID_ARGUMENT, PROCESSING_FAILURE, SUCCESS, read_report
+from hexdicom_services.scu.commitment import read_report
+from hexdicom_services.statuses import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,18 +44,18 @@ class Answers:
 
     def _take(self, event: Event, targets: Sequence[str]) -> int:
         said = read_report(event)
-        if isinstance(said, int):
+        if isinstance(said, Report):
             return said
         try:
             with self.catalog.write() as connection:
                 known = commitments.answered(connection, targets, said.transaction_uid, said.committed, said.failed, self.clock())
         except StoreError:
             log.exception("a commitment could not be kept", extra={"event": "loop.error"})
-            return PROCESSING_FAILURE
+            return Report.PROCESSING_FAILURE
         if not known:
-            refused = {"event": "commitment.refused", "status": INVALID_ARGUMENT}
+            refused = {"event": "commitment.refused", "status": Report.INVALID}
             log.warning("a commitment came that was not asked for", extra=refused)
-            return INVALID_ARGUMENT
+            return Report.INVALID
         target = ", ".join(targets)
         if said.committed:
             extra = {"event": "commitment.committed", "target": target}
@@ -63,4 +64,4 @@ class Answers:
             reasons = ", ".join(f"0x{reason:04X}" for reason in sorted(set(said.failed.values())))
             extra = {"event": "commitment.failed", "target": target}
             log.error("%s does not keep %d objects (%s)", target, len(said.failed), reasons, extra=extra)
-        return SUCCESS
+        return Report.SUCCESS

@@ -14,9 +14,10 @@ from hexdicom_services import child
 from hexdicom_services.catalog import commitments
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.commitment.answer import Answers
-from hexdicom_services.commitment.evidence import DUPLICATE_TRANSACTION, Evidence, reason_for_all
+from hexdicom_services.commitment.evidence import Evidence, reason_for_all
 from hexdicom_services.scu import commitment as network
 from hexdicom_services.scu.association import Patience
+from hexdicom_services.statuses import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 _POLL = 0.25  # seconds between looks for work
 _MOST = 500  # instances in one question
 _LISTEN = 2.0  # seconds that a PACS may take to answer on the association of the question
-_PATIENCE = Patience(connect=5.0, negotiate=15.0, respond=60.0)
+PATIENCE = Patience(connect=5.0, negotiate=15.0, respond=60.0)
 
 
 @dataclass(slots=True)
@@ -59,10 +60,10 @@ class Courier:
         try:
             peer = self._requester(one.peer)
             if one.duplicate:
-                failed = reason_for_all(asked, DUPLICATE_TRANSACTION)
+                failed = reason_for_all(asked, Failure.DUPLICATE_TRANSACTION)
             else:
                 failed = Evidence(self.settings, self.catalog).failures(asked)
-            network.report(peer, one.transaction_uid, _references(asked), failed, self.settings.node.ae_title, patience=_PATIENCE)
+            network.report(peer, one.transaction_uid, _references(asked), failed, self.settings.node.ae_title, patience=PATIENCE)
         except HexdicomError as error:
             self._put_off(one, error)
             return False
@@ -109,7 +110,7 @@ class Courier:
         try:
             references = _references([one.instance for one in items])
             handler = answers.from_target(target)
-            network.ask(peer, transaction_uid, references, handler, wait=_LISTEN, patience=_PATIENCE)
+            network.ask(peer, transaction_uid, references, handler, wait=_LISTEN, patience=PATIENCE)
         except HexdicomError as error:
             delay = min(section.max_delay, section.retry_delay * 2 ** min(attempts, 16))
             with self.catalog.write() as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
 from sqlalchemy import select
@@ -19,6 +19,7 @@ from hexdicom.errors import HexdicomError
 from hexdicom_services.catalog import found
 from hexdicom_services.catalog.models import instance, stored
 from hexdicom_services.part10 import holds
+from hexdicom_services.statuses import Failure
 from hexdicom_services.stores.folder import digest
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     from hexdicom_services.settings import Settings
 
 log = logging.getLogger(__name__)
-
-# PS3.3 C.14.1.1
-PROCESSING_FAILURE: Final = 0x0110
-NO_SUCH_INSTANCE: Final = 0x0112
-CLASS_INSTANCE_CONFLICT: Final = 0x0119
-CLASS_NOT_SUPPORTED: Final = 0x0122
-DUPLICATE_TRANSACTION: Final = 0x0131
 
 
 @dataclass(slots=True)
@@ -55,7 +49,7 @@ class Evidence:
 
     def _reason(self, one: Instance) -> int:
         if not _is_storage(one.sop_class_uid):
-            return CLASS_NOT_SUPPORTED
+            return Failure.CLASS_NOT_SUPPORTED
         uid = one.sop_instance_uid
         with self.catalog.read() as connection:
             row = connection.execute(
@@ -66,29 +60,29 @@ class Evidence:
             series = row.series_instance_uid
             copies = found.untouched(connection, series)
         if row.sop_class_uid != one.sop_class_uid:
-            return CLASS_INSTANCE_CONFLICT
+            return Failure.CLASS_INSTANCE_CONFLICT
         if not row.released_at and holds(self.settings.spool / row.path, row.sha256):
             return 0
         if uid in copies and holds(self.settings.store / copies[uid], row.sha256):
             return 0
         try:
-            return 0 if self._archived(series).get(uid) == row.sha256 else PROCESSING_FAILURE
+            return 0 if self._archived(series).get(uid) == row.sha256 else Failure.PROCESSING_FAILURE
         except (HexdicomError, OSError):
             log.exception("an archive cannot be read", extra={"event": "commitment.failed"})
-            return PROCESSING_FAILURE
+            return Failure.PROCESSING_FAILURE
 
     def _reason_of_archive(self, connection: Connection, one: Instance) -> int:
         """Of an archive object, which peers may ask for by its own UID."""
         wanted = select(stored).where(stored.c.sop_instance_uid == one.sop_instance_uid, stored.c.state == "STORED")
         row = connection.execute(wanted.order_by(stored.c.current.desc(), stored.c.id.desc()).limit(1)).first()
         if row is None:
-            return NO_SUCH_INSTANCE
+            return Failure.NO_SUCH_INSTANCE
         if row.sop_class_uid != one.sop_class_uid:
-            return CLASS_INSTANCE_CONFLICT
+            return Failure.CLASS_INSTANCE_CONFLICT
         try:
-            return 0 if digest(self.settings.store / row.key).sha256 == row.sha256 else PROCESSING_FAILURE
+            return 0 if digest(self.settings.store / row.key).sha256 == row.sha256 else Failure.PROCESSING_FAILURE
         except OSError:
-            return PROCESSING_FAILURE
+            return Failure.PROCESSING_FAILURE
 
     def _archived(self, series: str) -> dict[str, str]:
         """SHA-256 of the data sets of a series that come out of its archives. Raises ArchiveError, StoreError, OSError."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MORE: Final = (
+ANSWERED: Final = (
     "PatientAge", "PatientSize", "PatientWeight", "OtherPatientIDs", "EthnicGroup", "PatientComments",
     "InstitutionName", "StationName", "Manufacturer", "ManufacturerModelName", "ProtocolName", "BodyPartExamined",
     "SeriesDate", "SeriesTime", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime", "Laterality",
@@ -26,7 +26,7 @@ _MORE: Final = (
     "Columns", "NumberOfFrames", "BitsAllocated", "NameOfPhysiciansReadingStudy", "AdmittingDiagnosesDescription",
     "TemporalPositionIdentifier", "NumberOfTemporalPositions", "FrameOfReferenceUID",
 )  # fmt: skip
-_TAGS: Final = [tag for keyword in ("SpecificCharacterSet", *KEYS, *_MORE) if (tag := tag_for_keyword(keyword))]
+_TAGS: Final = [tag for keyword in ("SpecificCharacterSet", *KEYS, *ANSWERED) if (tag := tag_for_keyword(keyword))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ UNKNOWN_CALLER: Final = Refusal((1, 1, 3), "its calling AE title and address are
 WRONG_CALLED: Final = Refusal((1, 1, 7), "it calls another AE title")
 TOO_MANY: Final = Refusal((2, 3, 2), "there are too many associations")
 TOO_MANY_OF_ADDRESS: Final = Refusal((2, 3, 2), "its address has too many associations")
+NO_ROOM: Final = Refusal((2, 3, 2), "it only stores, and the disk is below its reserve")
+REFUSALS: Final = (UNKNOWN_CALLER, WRONG_CALLED, TOO_MANY, TOO_MANY_OF_ADDRESS, NO_ROOM)
 
 
 class Admission:
@@ -105,7 +107,7 @@ class Admission:
 
     def _store(self, association: Association) -> Refusal | None:
         why = self._full(association)
-        return None if why is None else Refusal(TOO_MANY.code, why)
+        return None if why is None else Refusal(NO_ROOM.code, why)
 
     def _count(self, association: Association, address: str) -> Refusal | None:
         room = self._room()

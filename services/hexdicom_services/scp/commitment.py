@@ -13,6 +13,7 @@ from hexdicom.errors import StoreError
 from hexdicom_services.catalog import commitments
 from hexdicom_services.catalog.commitments import Instance
 from hexdicom_services.scu.commitment import INSTANCE, REQUEST
+from hexdicom_services.statuses import Commit
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import N_ACTION
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# PS3.7 annex C
-_SUCCESS, _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _MISSING, _INVALID = 0x0000, 0x0110, 0x0112, 0x0114, 0x0115
-_NO_SUCH_ACTION, _NOT_AUTHORIZED, _TOO_MUCH = 0x0123, 0x0124, 0x0213
 _MOST = 100_000  # instances in one request
 
 
@@ -33,32 +31,32 @@ def on_action(event: Event, catalog: Catalog, settings: Settings) -> tuple[int |
     """0x0000 once the request is durable."""
     peer = event.assoc.requestor.ae_title.strip()
     if cast("N_ACTION", event.request).RequestedSOPInstanceUID != INSTANCE:
-        return _NO_SUCH_INSTANCE, None
+        return Commit.NO_SUCH_INSTANCE, None
     if event.action_type != REQUEST:
-        return _NO_SUCH_ACTION, None
+        return Commit.NO_SUCH_ACTION, None
     if peer not in {settings.peer(name).ae_title for name in settings.peers}:
-        return _refuse(_NOT_AUTHORIZED, "Your AE title is not in [peers]: no way to report.", peer), None
+        return _refuse(Commit.NOT_AUTHORIZED, "Your AE title is not in [peers]: no way to report.", peer), None
     try:
         asked = event.action_information
         transaction_uid = str(asked.get("TransactionUID") or "")
         sequence = asked.get("ReferencedSOPSequence") or ()
         if not transaction_uid or not sequence:
-            return _refuse(_MISSING, "Transaction UID or Referenced SOP Sequence is missing.", peer), None
+            return _refuse(Commit.MISSING, "Transaction UID or Referenced SOP Sequence is missing.", peer), None
         if len(sequence) > _MOST:
-            return _refuse(_TOO_MUCH, f"More than {_MOST} instances in one request.", peer), None
+            return _refuse(Commit.TOO_MUCH, f"More than {_MOST} instances in one request.", peer), None
         instances = [Instance(str(one.ReferencedSOPClassUID), str(one.ReferencedSOPInstanceUID)) for one in sequence]
     except (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException):
-        return _refuse(_INVALID, "The request cannot be read.", peer), None
+        return _refuse(Commit.INVALID, "The request cannot be read.", peer), None
     try:
         with catalog.write() as connection:
             commitments.accept(connection, peer, transaction_uid, instances, time.time())
     except StoreError:
         log.exception("a commitment request could not be kept", extra={"event": "loop.error"})
-        return _PROCESSING_FAILURE, None
-    return _SUCCESS, None
+        return Commit.PROCESSING_FAILURE, None
+    return Commit.SUCCESS, None
 
 
-def _refuse(status: int, comment: str, peer: str) -> Dataset:
+def _refuse(status: Commit, comment: str, peer: str) -> Dataset:
     extra = {"event": "commitment.refused", "status": status, "ae_title": peer}
     log.warning("a commitment request was refused: %s", comment, extra=extra)
     answer = Dataset()

@@ -6,14 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hexdicom_services.counters import ASSOCIATIONS, STORE_SECONDS, STORES
+from hexdicom_services.statuses import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pynetdicom.events import Event
 
-for _status in ("0000", "A700", "C000"):
-    STORES.labels(_status)
+for _status in Store:
+    STORES.labels(f"{_status:04X}")
 _ACCEPTED, _REJECTED = ASSOCIATIONS.labels("accepted"), ASSOCIATIONS.labels("rejected")
 
 

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from hexdicom.errors import HexdicomError, StoreError
 from hexdicom_services.scp.desk import Delivery
 from hexdicom_services.scp.incoming import Incoming
+from hexdicom_services.statuses import Echo, Store
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import C_STORE
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-
 
 def on_echo(event: Event) -> int:
     """PS3.4 annex A: we are here."""
-    return SUCCESS
+    return Echo.SUCCESS
 
 
 def on_store(event: Event, desk: Desk, auditor: Auditor) -> int | Dataset:
@@ -52,16 +51,16 @@ def on_store(event: Event, desk: Desk, auditor: Auditor) -> int | Dataset:
         return refusal(error)
     except Exception:
         log.exception("an instance could not be kept", extra={"event": "loop.error"})
-        return 0xC000
+        return Store.CANNOT_UNDERSTAND
     finally:
         if isinstance(content, Incoming):
             content.discard()
-    return SUCCESS
+    return Store.SUCCESS
 
 
 def _too_large(content: Incoming) -> Dataset:
     message = f"Larger than the {content.most >> 20} MiB that are taken here."
-    log.error("an instance was refused: %s", message, extra={"event": "instance.refused", "status": 0xA700})
+    log.error("an instance was refused: %s", message, extra={"event": "instance.refused", "status": Store.OUT_OF_RESOURCES})
     return refusal(StoreError(message))
 
 

@@ -17,6 +17,7 @@ from pynetdicom.sop_class import InstanceAvailabilityNotification  # type: ignor
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import procedure_steps
 from hexdicom_services.catalog.procedure_steps import COMPLETED, DISCONTINUED, IN_PROGRESS
+from hexdicom_services.statuses import CreateStep, SetStep
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import N_CREATE, N_SET
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# PS3.7 annex C
-_SUCCESS, _INVALID_VALUE, _PROCESSING_FAILURE, _DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111
-_NO_SUCH_INSTANCE, _MISSING = 0x0112, 0x0120
 _FINAL = 0xA710  # Error ID: "may no longer be updated", PS3.4 table F.7.2-2
 _DAMAGED = (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException)
 
@@ -45,9 +43,9 @@ def on_create(event: Event, catalog: Catalog) -> Answer:
         series = _listed(said, "ReferencedSeriesSequence" if notification else "PerformedSeriesSequence")
         state = str(said.get("PerformedProcedureStepStatus") or "")
     except _DAMAGED:
-        return _INVALID_VALUE, None
+        return CreateStep.INVALID_VALUE, None
     if not notification and state != IN_PROGRESS:
-        return (_INVALID_VALUE if state else _MISSING), None
+        return (CreateStep.INVALID_VALUE if state else CreateStep.MISSING), None
     peer, now = event.assoc.requestor.ae_title.strip(), time.time()
     try:
         with catalog.write() as connection:
@@ -55,14 +53,15 @@ def on_create(event: Event, catalog: Catalog) -> Answer:
             if outcome == "kept":
                 procedure_steps.change(connection, uid, COMPLETED if notification else IN_PROGRESS, series, now)
     except StoreError as error:
-        return _failed(error), None
+        _failed(error)
+        return CreateStep.PROCESSING_FAILURE, None
     if outcome != "kept":
-        return _DUPLICATE, None
+        return CreateStep.DUPLICATE, None
     if request.AffectedSOPInstanceUID:
-        return _SUCCESS, None
+        return CreateStep.SUCCESS, None
     answer = Dataset()
     answer.AffectedSOPInstanceUID = uid  # pynetdicom takes it from here into the response (PS3.7 10.1.5.1.4)
-    return _SUCCESS, answer
+    return CreateStep.SUCCESS, answer
 
 
 def on_set(event: Event, catalog: Catalog) -> Answer:
@@ -73,20 +72,21 @@ def on_set(event: Event, catalog: Catalog) -> Answer:
         series = _listed(said, "PerformedSeriesSequence") if "PerformedSeriesSequence" in said else None
         state = str(said.get("PerformedProcedureStepStatus") or IN_PROGRESS)
     except _DAMAGED:
-        return _INVALID_VALUE, None
+        return SetStep.INVALID_VALUE, None
     if state not in (IN_PROGRESS, COMPLETED, DISCONTINUED):
-        return _INVALID_VALUE, None
+        return SetStep.INVALID_VALUE, None
     try:
         with catalog.write() as connection:
             outcome = procedure_steps.change(connection, str(request.RequestedSOPInstanceUID), state, series, time.time())
     except StoreError as error:
-        return _failed(error), None
+        _failed(error)
+        return SetStep.PROCESSING_FAILURE, None
     if outcome == "final":
         answer = Dataset()
-        answer.Status, answer.ErrorID = _PROCESSING_FAILURE, _FINAL
+        answer.Status, answer.ErrorID = SetStep.PROCESSING_FAILURE, _FINAL
         answer.ErrorComment = "The step has ended and may no longer be updated."
         return answer, None
-    return (_SUCCESS if outcome == "kept" else _NO_SUCH_INSTANCE), None
+    return (SetStep.SUCCESS if outcome == "kept" else SetStep.NO_SUCH_INSTANCE), None
 
 
 def _listed(said: Dataset, keyword: str) -> dict[str, list[str]]:
@@ -101,6 +101,5 @@ def _listed(said: Dataset, keyword: str) -> dict[str, list[str]]:
     return found
 
 
-def _failed(error: StoreError) -> int:
+def _failed(error: StoreError) -> None:
     log.error("a procedure step could not be kept: %s", error, extra={"event": "loop.error"})
-    return _PROCESSING_FAILURE

@@ -18,6 +18,7 @@ from hexdicom_services.catalog import found
 from hexdicom_services.catalog.keys import KEYS, LEVELS, UNIQUE
 from hexdicom_services.jobs.listing import list_all
 from hexdicom_services.scp.scope import called_ae_title, views
+from hexdicom_services.statuses import Find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PENDING, CANCEL, SUCCESS = 0xFF00, 0xFE00, 0x0000
-UNABLE_TO_PROCESS = 0xC000
 PATIENT_ROOT: Final = (
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
@@ -57,17 +56,17 @@ def on_find(event: Event, catalog: Catalog, settings: Settings) -> Iterator[tupl
             for view in views(event, level, keys, settings.retrieve.archive_ae_title):
                 for entity in found.find(connection, view, level, keys):
                     if event.is_cancelled:
-                        yield CANCEL, None
+                        yield Find.CANCEL, None
                         return
                     if entity.uid not in given:
                         given.add(entity.uid)
-                        yield PENDING, _answer(connection, view, identifier, level, entity, called_ae_title(event))
+                        yield Find.PENDING, _answer(connection, view, identifier, level, entity, called_ae_title(event))
     except HexdicomError as error:
         log.warning("a query was refused: %s", type(error).__name__, extra={"event": "retrieve.failed"})
         yield error.dimse_status, None
     except Exception:
         log.exception("a query failed", extra={"event": "loop.error"})
-        yield UNABLE_TO_PROCESS, None
+        yield Find.UNABLE_TO_PROCESS, None
 
 
 def level_of(identifier: Dataset, *, patient_root: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydicom import dcmread
 from pynetdicom import AE, build_context
@@ -18,9 +18,10 @@ from hexdicom.errors import ArchiveError, HexdicomError, SeriesError
 from hexdicom_services.catalog import found
 from hexdicom_services.catalog.keys import LEVELS, UNIQUE
 from hexdicom_services.jobs.listing import list_all
-from hexdicom_services.scp.query import CANCEL, PATIENT_ROOT, PENDING, UNABLE_TO_PROCESS, level_of, wanted
+from hexdicom_services.scp.query import PATIENT_ROOT, level_of, wanted
 from hexdicom_services.scp.scope import views
 from hexdicom_services.scp.sources import Outgoing
+from hexdicom_services.statuses import Retrieve
 from hexdicom_services.tls import client_context
 
 if TYPE_CHECKING:
@@ -48,11 +49,23 @@ class NodeEntity(AE):
 
     watchers: Sequence[EventHandlerType] = ()
 
-    def associate(self, *args: Any, **kwargs: Any) -> Association:
+    def associate(self, *args: Any, refused: bool = False, **kwargs: Any) -> Association:
+        """refused: nothing will be sent, so nobody is called; pynetdicom wants an association before it takes a status."""
+        if refused:
+            return cast("Association", _Nobody())
         kwargs["evt_handlers"] = [*(kwargs.get("evt_handlers") or ()), *self.watchers]
         association = super().associate(*args, **kwargs)
         send_from_files(association)
         return association
+
+
+class _Nobody:
+    """Stands in for the association of a C-MOVE that is refused."""
+
+    is_established = True
+
+    def release(self) -> None:
+        """There is nothing to release."""
 
 
 def send_from_files(association: Association) -> None:
@@ -86,8 +99,8 @@ def on_get(event: Event, sources: Sources) -> Iterator[Any]:
     try:
         objects = _asked_for(event, sources)
     except HexdicomError as error:
-        yield 0
-        yield error.dimse_status, None
+        yield 1  # after 0, pynetdicom answers success and does not look at the status
+        yield _refused(error), None
         return
     yield len(objects)
     yield from _objects(event, objects, sources)
@@ -102,14 +115,19 @@ def on_move(event: Event, sources: Sources, destinations: dict[str, Peer]) -> It
     try:
         objects = _asked_for(event, sources)
     except HexdicomError as error:
-        yield destination.host, destination.port
-        yield 0
-        yield error.dimse_status, None
+        yield destination.host, destination.port, {"refused": True}
+        yield 1  # see on_get
+        yield _refused(error), None
         return
     tls = (client_context(destination.tls), destination.host) if destination.tls else None
     yield destination.host, destination.port, {"contexts": _contexts(objects), "ae_title": destination.ae_title, "tls_args": tls}
     yield len(objects)
     yield from _objects(event, objects, sources)
+
+
+def _refused(error: HexdicomError) -> Retrieve:
+    log.warning("a retrieve request was refused: %s", type(error).__name__, extra={"event": "retrieve.failed"})
+    return Retrieve.IDENTIFIER if isinstance(error, SeriesError) else Retrieve.OUT_OF_RESOURCES
 
 
 def _asked_for(event: Event, sources: Sources) -> list[Sendable]:
@@ -136,12 +154,12 @@ def _objects(event: Event, objects: Sequence[Sendable], sources: Sources) -> Ite
         for outgoing in sources.of(objects, cancelled):
             if cancelled():
                 break
-            yield PENDING, outgoing
+            yield Retrieve.PENDING, outgoing
         if cancelled():
-            yield CANCEL, None
+            yield Retrieve.CANCEL, None
     except Exception:
         log.exception("a retrieve request failed", extra={"event": "retrieve.failed"})
-        yield UNABLE_TO_PROCESS, None
+        yield Retrieve.UNABLE_TO_PROCESS, None
 
 
 class _Cancelled:

@@ -68,7 +68,7 @@ SERVICES: Final = (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
-)  # and storage of everything: scp/transport.py; and storage commitment, in both roles
+)  # and storage of everything: scp/negotiation.py; and storage commitment, in both roles
 
 _GRACE = 10.0  # seconds that associations get to end when the receiver stops
 
@@ -94,9 +94,9 @@ class Receiver:
         self._catalog: Catalog = open_catalog(settings.database)
         self._desk = Desk(self._catalog, spool, clock)
         self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
-        self._ae = _application_entity(settings, name)
+        self._ae = application_entity(settings, name)
         self._ae.watchers = self._auditor.handlers
-        full = partial(low_disk.why_not, spool=spool, services=SERVICES)
+        full = partial(low_disk.why_not, spool=spool, services=(*SERVICES, StorageCommitmentPushModel))
         admission = Admission(settings, self._auditor.refused, room=self._ae.room, full=full)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
         peers = [settings.peer(name) for name in settings.peers]
@@ -137,7 +137,8 @@ class Receiver:
         self._catalog.close()
 
 
-def _application_entity(settings: Settings, name: str) -> SharedEntity:
+def application_entity(settings: Settings, name: str) -> SharedEntity:
+    """Who a receiver is, and what it offers."""
     ae = SharedEntity(settings.node.ae_title, settings.vitals, name, settings.receiver.max_associations)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME

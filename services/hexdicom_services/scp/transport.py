@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom import _config, transport
 
 from hexdicom_services.messages import Messages
-from hexdicom_services.scp import incoming
+from hexdicom_services.scp import incoming, negotiation
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -132,6 +132,7 @@ class _Announcing(queue.Queue[Any]):
 def configure_pynetdicom(max_pdu: int, limits: incoming.Limits) -> None:
     """All process-wide switches of pynetdicom, for the process that answers peers."""
     _config.UNRESTRICTED_STORAGE_SERVICE = True  # whatever a study contains, private SOP classes included
+    negotiation.install()
     _config.STORE_SEND_CHUNKED_DATASET = True  # stored objects are sent from their files as they are
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = False

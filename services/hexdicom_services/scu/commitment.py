@@ -13,6 +13,8 @@ from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, Patience, associate, failure, status_of
+from hexdicom_services.statuses import Failure
+from hexdicom_services.statuses import Report as Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 INSTANCE: Final = "1.2.840.10008.1.20.1.1"  # Storage Commitment Push Model SOP Instance
 REQUEST, ALL_COMMITTED, SOME_FAILED = 1, 1, 2  # PS3.4 tables J.3-1 and J.3-2
-SUCCESS, INVALID_ARGUMENT, MISSING_ARGUMENT, NO_SUCH_EVENT = 0x0000, 0x0115, 0x0114, 0x0113
-PROCESSING_FAILURE: Final = 0x0110
 _LOOK = 0.05  # seconds
 
 References = tuple[tuple[str, str], ...]  # (SOP Class UID, SOP Instance UID)
@@ -66,7 +66,7 @@ def ask(
     handlers = [(evt.EVT_N_EVENT_REPORT, take)]
     with associate(peer, [build_context(StorageCommitmentPushModel)], handlers=handlers, patience=patience) as association:
         answer, _ = association.send_n_action(question, REQUEST, StorageCommitmentPushModel, INSTANCE)
-        if status_of(peer, association, answer, "N-ACTION") != SUCCESS:
+        if status_of(peer, association, answer, "N-ACTION") != 0x0000:
             raise failure(peer, answer, "N-ACTION")
         until = time.monotonic() + wait
         while association.is_established and time.monotonic() < until and not came.wait(_LOOK):
@@ -98,23 +98,23 @@ def report(
     with associate(peer, [build_context(StorageCommitmentPushModel)], roles=[role], patience=patience) as association:
         kind = SOME_FAILED if bad else ALL_COMMITTED
         answer, _ = association.send_n_event_report(said, kind, StorageCommitmentPushModel, INSTANCE)
-        if status_of(peer, association, answer, "N-EVENT-REPORT") != SUCCESS:
+        if status_of(peer, association, answer, "N-EVENT-REPORT") != 0x0000:
             raise failure(peer, answer, "N-EVENT-REPORT")
 
 
-def read_report(event: Event) -> Report | int:
+def read_report(event: Event) -> Report | Answer:
     """What an N-EVENT-REPORT says, or the status to refuse it with."""
     if event.event_type not in (ALL_COMMITTED, SOME_FAILED):
-        return NO_SUCH_EVENT
+        return Answer.NO_SUCH_EVENT
     try:
         said = event.event_information
         transaction_uid = str(said.get("TransactionUID") or "")
         good, bad = said.get("ReferencedSOPSequence") or (), said.get("FailedSOPSequence") or ()
         committed = tuple(str(one.ReferencedSOPInstanceUID) for one in good)
-        failed = {str(one.ReferencedSOPInstanceUID): int(one.get("FailureReason") or PROCESSING_FAILURE) for one in bad}
+        failed = {str(one.ReferencedSOPInstanceUID): int(one.get("FailureReason") or Failure.PROCESSING_FAILURE) for one in bad}
     except (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException):
-        return INVALID_ARGUMENT
-    return Report(transaction_uid, committed, failed) if transaction_uid else MISSING_ARGUMENT
+        return Answer.INVALID
+    return Report(transaction_uid, committed, failed) if transaction_uid else Answer.MISSING
 
 
 def _reference(sop_class_uid: str, sop_instance_uid: str, reason: int | None = None) -> Dataset:

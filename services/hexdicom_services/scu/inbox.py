@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydicom.dataset import Dataset
 
+from hexdicom_services.statuses import Returned
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
     from pathlib import Path
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from hexdicom.errors import PeerError
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_NOT_AUTHORIZED, _FULL, _FAILED = 0x0124, 0xA700, 0xC000  # PS3.7 C.5.20, PS3.4 B.2.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Inbox:
         if self.expected is not None and uid not in self.expected:
             return _not_asked_for()
         if len(uid) > 64 or not _UID.fullmatch(uid):
-            return _FAILED
+            return Returned.CANNOT_UNDERSTAND
         unfinished = self.folder / f".{uid}.part"
         try:
             with unfinished.open("wb") as file:
@@ -75,11 +76,11 @@ class Inbox:
         except OSError as error:
             self.error = error
             unfinished.unlink(missing_ok=True)
-            return _FULL
+            return Returned.OUT_OF_RESOURCES
         self.done += 1
         if self.progress is not None:
             self.progress(min(self.done, self.total), self.total)
-        return 0x0000
+        return Returned.SUCCESS
 
     def result(self, item: Dataset, problem: PeerError | None, *, present: bool = False) -> Received:
         """What became of an instance that was asked for."""
@@ -94,6 +95,6 @@ class Inbox:
 
 def _not_asked_for() -> Dataset:
     answer = Dataset()
-    answer.Status = _NOT_AUTHORIZED
+    answer.Status = Returned.NOT_AUTHORIZED
     answer.ErrorComment = "Only what was asked for by C-MOVE is taken here."
     return answer

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hexdicom_services.peer import Peer
     from hexdicom_services.stores.folder import FolderStore
 
-_COERCIBLE: Final = frozenset(
+COERCIBLE: Final = frozenset(
     (
         "AccessionNumber", "InstanceCoercionDateTime", "IssuerOfPatientID", "ModifiedAttributesSequence",
         "OriginalAttributesSequence", "OtherPatientIDs", "PatientBirthDate", "PatientID", "PatientName", "PatientSex",
@@ -91,7 +91,7 @@ def _changed_attributes(sent: Path, returned: Path) -> str:
                 {
                     element.keyword or str(element.tag)
                     for element in one
-                    if element.keyword not in _COERCIBLE
+                    if element.keyword not in COERCIBLE
                     and element.tag.element != 0
                     and (element.tag not in other or other[element.tag].value != element.value)
                 }
