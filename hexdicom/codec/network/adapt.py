@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.network.prior import Prior
     from hexdicom.codec.profile import Learns
 
-_EXAMPLES, _HELD_OUT = 300_000, 60_000
+_EXAMPLES, _HELD_OUT, _TRIED = 300_000, 60_000, 20_000  # to learn from, to judge what was learned by, to choose a prior by
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
 _BATCH = 4096
 _VOXELS_PER_STEP = 300
@@ -38,7 +38,7 @@ def unchanged(prior: Prior) -> Adapted:
 
 def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> Prior:
     """The prior that costs the series the fewest bits as it is"""
-    some = sampling.sample(series, min(_HELD_OUT, series.values.size), max_error, np.random.default_rng(0))
+    some = sampling.sample(series, min(_TRIED, series.values.size), max_error, np.random.default_rng(0))
 
     def cost(prior: Prior) -> float:
         network = CausalNetwork(prior.hidden)

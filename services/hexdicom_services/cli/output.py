@@ -59,7 +59,7 @@ def size(number: float) -> str:
 
 @contextmanager
 def steps() -> Iterator[Progress]:
-    """A callback `(step, fraction)` that draws a bar per step on a terminal, with the time that is left of it, and one line per step elsewhere."""
+    """A callback `(step, fraction)`: on a terminal a bar per step, with the time that is left of it; elsewhere a line per step."""
     console = messages()
     if not console.is_terminal:
         seen: set[str] = set()
