@@ -96,7 +96,7 @@ class Receiver:
         self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
         self._ae = _application_entity(settings, name)
         self._ae.watchers = self._auditor.handlers
-        full = partial(low_disk.why_not, spool=spool, services=SERVICES)
+        full = partial(low_disk.why_not, spool=spool, services=(*SERVICES, StorageCommitmentPushModel))
         admission = Admission(settings, self._auditor.refused, room=self._ae.room, full=full)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))
         peers = [settings.peer(name) for name in settings.peers]
