@@ -1,0 +1,47 @@
+"""`hexdicom node hold, release, recall` as an administrator uses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexdicom_services import cli
+from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.sections import NodeSection, RetentionSection
+from hexdicom_services.settings import Settings
+from hexdicom_services.toml import render_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def configured(folder: Path) -> Path:
+    settings = Settings(node=NodeSection(port=0, state_dir=folder / "state"), retention=RetentionSection(enabled=True))
+    settings.state.mkdir()
+    open_catalog(settings.database).close()
+    config = folder / "hexdicom.toml"
+    config.write_text(render_toml(settings))
+    return config
+
+
+def said(capsys: pytest.CaptureFixture[str], config: Path, *words: str, code: int = 0) -> str:
+    assert cli.run(["node", *words, "--config", str(config)]) == code
+    both = capsys.readouterr()
+    return both.out + both.err
+
+
+def test_studies_on_hold_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configured(tmp_path)
+    assert "No study is on hold" in said(capsys, config, "hold")
+    assert "on hold" in said(capsys, config, "hold", "1.2.3", "--reason", "court")
+    listed = said(capsys, config, "hold")
+    assert "1.2.3" in listed
+    assert "court" in listed
+    assert "`hexdicom node hold` lists those that are" in said(capsys, config, "unhold", "1.2.4", code=3)
+    assert "no longer" in said(capsys, config, "unhold", "1.2.3")
+    assert "No study is on hold" in said(capsys, config, "hold")
+
+
+def test_a_node_without_originals_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No series has originals in the spool" in said(capsys, configured(tmp_path), "release", "--dry-run")
