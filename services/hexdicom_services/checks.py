@@ -52,6 +52,10 @@ def check(settings: Settings) -> list[CheckResult]:
     checks += [(name, partial(attempt, settings)) for name, attempt in tls_checks(settings)]
     if settings.forward.read_back == "move":
         checks.append(("move port", partial(_move_port, settings)))
+    if settings.metrics.port is not None:
+        checks.append(("metrics port", partial(_metrics_port, settings)))
+    if settings.retention.enabled:
+        checks.append(("retention", partial(_retention, settings)))
     checks += [(f"peer {name}", partial(_peer, settings, name)) for name in settings.peers]
     return [_tried(name, attempt) for name, attempt in checks]
 
@@ -97,6 +101,25 @@ def _move_port(settings: Settings) -> tuple[bool | None, str]:
     if not free and _running(settings):
         return None, f"{message} The node that is running may be reading back."
     return free, message
+
+
+def _metrics_port(settings: Settings) -> tuple[bool | None, str]:
+    assert settings.metrics.port is not None
+    running = _running(settings)
+    return (None, running) if running else _bindable(settings.metrics.host, settings.metrics.port)
+
+
+def _retention(settings: Settings) -> tuple[bool | None, str]:
+    """Whether the rules can ever be met together."""
+    rules, forward = settings.retention, settings.forward
+    never = "Nothing is ever released: "
+    if rules.require_commitment and not forward.targets:
+        return False, f"{never}require_commitment needs a PACS in targets in [forward]."
+    if rules.require_commitment and not forward.commitment:
+        return False, f"{never}require_commitment needs commitment = true in [forward]."
+    if forward.targets and forward.read_back == "off":
+        return False, f"{never}it has to be proved that each PACS has it, and read_back in [forward] is off."
+    return True, f"Originals leave the spool {rules.keep_days:g} days after their series was archived, once that is proved."
 
 
 def _running(settings: Settings) -> str:
