@@ -14,9 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hexdicom.errors import StoreError
+from hexdicom_services.attention import Situation, attention, expected
 from hexdicom_services.metrics.server import MetricsServer
 from hexdicom_services.sections import MetricsSection, ReceiverSection
-from hexdicom_services.vitals import Pulse, look
+from hexdicom_services.vitals import Pulse, begin, look
 
 from .test_worker import Counting, deliver, worker
 
@@ -121,6 +122,24 @@ def test_while_the_catalog_is_away(bench: Bench, free_port: int, monkeypatch: py
         assert "hexdicom_disk_free_bytes" in {key[0] for key in found}
         status, text = get(server, "/readyz")
         assert (status, json.loads(text)["checks"]["catalog"]) == (503, "The catalog failed.")
+
+
+def test_a_process_that_has_ended_is_said(bench: Bench) -> None:
+    for name in ("node", "receiver-1"):
+        begin(bench.settings.vitals, name)
+    with bench.catalog.read() as connection:
+        situation = Situation(bench.settings, connection, bench.clock(), running=True)
+        (line,) = [line for line in attention(situation) if "Process" in line.what]
+    assert line.what.startswith("Process worker-1 has ended.")
+    with_everything = bench.settings.model_copy(update={"peers": {"a": "A@127.0.0.1:1"}, "metrics": MetricsSection(port=1)})
+    assert expected(with_everything) == {"node", "receiver-1", "worker-1", "courier", "metrics"}
+
+
+def test_a_process_that_has_just_ended_hides_no_other(bench: Bench) -> None:
+    for name in ("receiver-1", "receiver-3"):
+        Pulse(bench.settings.vitals, name).beat()
+    (bench.settings.vitals / "receiver-2").symlink_to("gone")
+    assert set(look(bench.settings.vitals)) == {"receiver-1", "receiver-3"}
 
 
 def test_a_torn_sign_of_life_is_none(bench: Bench) -> None:
