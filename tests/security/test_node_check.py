@@ -67,6 +67,19 @@ def test_a_peer_with_tls_has_our_certificate_looked_at_as_a_client(authority: Au
     assert not certificates.tls_checks(Settings())
 
 
+def test_the_collector_of_the_audit_trail_is_called(tmp_path: Path) -> None:
+    def found(collector: str) -> tuple[bool | None, str]:
+        node = NodeSection(port=0, state_dir=tmp_path / "state")
+        return said(Settings(node=node, worker={"device": "cpu"}, audit={"collector": collector}), "audit collector")
+
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    good, message = found(f"tls://127.0.0.1:{port}")
+    assert good is False
+    assert f"tls://127.0.0.1:{port} cannot be reached" in message
+    assert found(f"udp://127.0.0.1:{port}")[0] is None
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the peer that is not there
 @pytest.mark.parametrize(
     ("rules", "forward", "good", "text"),
