@@ -140,7 +140,9 @@ def drain(config: Path | None) -> None:
     settings = configuration.load(config)
     with messages().status("draining") as line:
         service.drain(settings, poll=lambda now: line.update(f"draining: jobs {_states(now.jobs)}"))
-    screen().print("drained")
+    left = sum(service.status(settings).jobs.get(state, 0) for state in ("READY", "RUNNING"))
+    why = "they are paused, or wait for a PACS that is away: hexdicom node jobs"
+    screen().print(f"drained; {left} jobs are left: {why}" if left else "drained")
 
 
 for _command in (*node_jobs.COMMANDS, keeping.release, keeping.recall, keeping.hold, keeping.unhold, scrub, doctor):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hexdicom_services import cli
+from hexdicom_services.catalog import ledger, pauses
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.sections import NodeSection, RetentionSection
 from hexdicom_services.settings import Settings
 from hexdicom_services.toml import render_toml
+from tests.faults.node_process import NodeProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +47,17 @@ def test_studies_on_hold_are_listed(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_node_without_originals_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No series has originals in the spool" in said(capsys, configured(tmp_path), "release", "--dry-run")
+
+
+def test_a_drain_says_what_it_has_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = NodeProcess(tmp_path / "node")
+    node.start()
+    try:
+        catalog = open_catalog(node.settings.database)
+        with catalog.write() as connection:
+            ledger.add_forward(connection, "1.2.3", "away", 1, 1e10)
+            pauses.pause(connection, ("forward",), 0.0)
+        catalog.close()
+        assert "drained; 1 jobs are left: they are paused" in said(capsys, node.folder / "node.toml", "drain")
+    finally:
+        node.stop()
