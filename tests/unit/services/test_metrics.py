@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hexdicom.errors import StoreError
 from hexdicom_services.attention import Situation, attention, expected
+from hexdicom_services.catalog.models import delivery, instance
 from hexdicom_services.metrics.server import MetricsServer
 from hexdicom_services.sections import MetricsSection, ReceiverSection
 from hexdicom_services.vitals import Pulse, begin, look
@@ -69,6 +70,11 @@ def test_the_figures(bench: Bench, cine: list[Dataset], free_port: int) -> None:
     cine[0].SeriesInstanceUID = "1.2.3.4"
     deliver(bench, cine[:1])
     bench.clock.now += 5
+    with bench.catalog.write() as connection:
+        committed = {"stored_id": 1, "target": "pacs", "state": "VERIFIED", "commitment": "COMMITTED"}
+        connection.execute(delivery.insert().values(committed))
+        connection.execute(instance.update().where(instance.c.id == 1).values(released_at=1.0))
+        connection.execute(instance.update().where(instance.c.id == 2).values(lost_at=1.0))
     Pulse(bench.settings.vitals, "receiver-1").beat(3)
     with serving(bench.settings, free_port) as server:
         status, text = get(server, "/metrics")
@@ -77,6 +83,9 @@ def test_the_figures(bench: Bench, cine: list[Dataset], free_port: int) -> None:
     assert found["hexdicom_received_instances_total",] == 9
     assert found["hexdicom_instance_conflicts_total",] == 1
     assert found["hexdicom_series", "ARCHIVED"] == 1
+    assert found["hexdicom_commitments", "COMMITTED", "pacs"] == 1
+    assert (found["hexdicom_released_instances",], found["hexdicom_lost_instances",]) == (1, 1)
+    assert found["hexdicom_quarantined_files",] == 0
     assert (found["hexdicom_jobs", "archive", "DONE"], found["hexdicom_jobs", "archive", "READY"]) == (1, 1)
     assert found["hexdicom_oldest_job_seconds", "archive"] >= 0
     assert found["hexdicom_archived_instances",] == 8
