@@ -68,7 +68,10 @@ def _processes(situation: Situation) -> Iterator[Attention]:
         return
     seen = vitals.look(situation.settings.vitals)
     if "node" in seen:
+        draining = (situation.settings.state / "drain").exists()
         for name in sorted(expected(situation.settings) - seen.keys()):
+            if draining and name.startswith("receiver"):
+                continue
             yield Attention("warning", f"Process {name} has ended. It is started again; the log of the node says why it ended.", "")
     for name, vital in seen.items():
         if vital.age > vitals.STALE:

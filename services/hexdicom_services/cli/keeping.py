@@ -95,11 +95,14 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
 @click.argument("study", metavar="[STUDY_UID]", default="")
 @config_option
 @reason_option
-def hold(study: str, config: Path | None, reason: str) -> None:
-    """Put a study on legal hold: none of its originals is released. Without a study: list those that are."""
+@click.option("--list", "listing", is_flag=True, help="List the studies that are on hold.")
+def hold(study: str, config: Path | None, reason: str, listing: bool) -> None:
+    """Put a study on legal hold: none of its originals is released."""
+    if listing == bool(study):  # an empty name in a script must not look like a hold
+        raise click.UsageError("Name a study, or give --list.")
     settings = configuration.load(config)
     with opened(settings) as catalog:
-        if not study:
+        if listing:
             _list_holds(catalog)
             return
         fresh = holds.put(catalog, settings.state, study, reason, time.time())
@@ -125,7 +128,7 @@ def unhold(study: str, config: Path | None, reason: str) -> None:
     with opened(settings) as catalog:
         done = holds.end(catalog, settings.state, study, reason, time.time())
     if not done:
-        raise NotFound("This study is not on hold.", hint="`hexdicom node hold` lists those that are.")
+        raise NotFound("This study is not on hold.", hint="`hexdicom node hold --list` lists those that are.")
     screen().print("no longer on hold")
 
 

@@ -35,14 +35,15 @@ def said(capsys: pytest.CaptureFixture[str], config: Path, *words: str, code: in
 
 def test_studies_on_hold_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = configured(tmp_path)
-    assert "No study is on hold" in said(capsys, config, "hold")
+    assert "No study is on hold" in said(capsys, config, "hold", "--list")
     assert "on hold" in said(capsys, config, "hold", "1.2.3", "--reason", "court")
-    listed = said(capsys, config, "hold")
+    listed = said(capsys, config, "hold", "--list")
     assert "1.2.3" in listed
     assert "court" in listed
-    assert "`hexdicom node hold` lists those that are" in said(capsys, config, "unhold", "1.2.4", code=3)
+    assert "`hexdicom node hold --list` lists those that are" in said(capsys, config, "unhold", "1.2.4", code=3)
+    assert "Name a study" in said(capsys, config, "hold", "", code=2)
     assert "no longer" in said(capsys, config, "unhold", "1.2.3")
-    assert "No study is on hold" in said(capsys, config, "hold")
+    assert "No study is on hold" in said(capsys, config, "hold", "--list")
 
 
 def test_a_node_without_originals_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

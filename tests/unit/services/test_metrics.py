@@ -134,8 +134,9 @@ def test_while_the_catalog_is_away(bench: Bench, free_port: int, monkeypatch: py
 
 
 def test_a_process_that_has_ended_is_said(bench: Bench) -> None:
-    for name in ("node", "receiver-1"):
+    for name in ("node", "metrics"):
         begin(bench.settings.vitals, name)
+    (bench.settings.state / "drain").touch()  # then receivers have ended, and are to
     with bench.catalog.read() as connection:
         situation = Situation(bench.settings, connection, bench.clock(), running=True)
         (line,) = [line for line in attention(situation) if "Process" in line.what]
