@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from hexdicom_services import vitals
 from hexdicom_services.catalog import audit_rows, pauses
-from hexdicom_services.catalog.models import delivery, job, series
+from hexdicom_services.catalog.models import commitment, delivery, job, series
 from hexdicom_services.notices import notices
 
 if TYPE_CHECKING:
@@ -66,10 +66,27 @@ def _processes(situation: Situation) -> Iterator[Attention]:
         if waiting:
             yield Attention("error", f"The node is not running, and {waiting} jobs wait.", "hexdicom node run")
         return
-    for name, vital in vitals.look(situation.settings.vitals).items():
+    seen = vitals.look(situation.settings.vitals)
+    if "node" in seen:
+        draining = (situation.settings.state / "drain").exists()
+        for name in sorted(expected(situation.settings) - seen.keys()):
+            if draining and name.startswith("receiver"):
+                continue
+            yield Attention("warning", f"Process {name} has ended. It is started again; the log of the node says why it ended.", "")
+    for name, vital in seen.items():
         if vital.age > vitals.STALE:
             what = f"Process {name} has given no sign of life for {vital.age:.0f} seconds."
             yield Attention("error", what, "hexdicom node drain, then hexdicom node run")
+
+
+def expected(settings: Settings) -> set[str]:
+    """The processes that a running node always has; the restorer comes when it is needed."""
+    names = {"node", *(f"receiver-{number}" for number in range(1, settings.receiver.processes + 1))}
+    if settings.worker.cluster is not None:
+        names.add("cluster")
+    else:
+        names |= {f"worker-{number}" for number in range(1, settings.worker.processes + 1)}
+    return names | ({"metrics"} if settings.metrics.port else set()) | ({"courier"} if settings.peers else set())
 
 
 def _jobs(situation: Situation) -> Iterator[Attention]:
@@ -104,6 +121,18 @@ def _commitments(situation: Situation) -> Iterator[Attention]:
     refused = select(delivery.c.target, func.count()).where(delivery.c.commitment == "FAILED").group_by(delivery.c.target)
     for target, number in situation.connection.execute(refused):
         yield Attention("error", f"{target} does not commit itself to {number} objects.", f"hexdicom node doctor --pacs {target}")
+    waits = (delivery.c.commitment == "REQUESTED") & (delivery.c.commitment_attempts >= _STUBBORN)
+    for target, number in situation.connection.execute(
+        select(delivery.c.target, func.count()).where(waits).group_by(delivery.c.target)
+    ):
+        what = f"{target} has not committed itself to {number} objects, asked {_STUBBORN} times and more; the log says why."
+        yield Attention("warning", what, "hexdicom node check, then whether it offers Storage Commitment to our AE title")
+    silent = select(commitment.c.peer, func.count(), func.max(commitment.c.error)).where(
+        commitment.c.state == "FAILED", commitment.c.role == "scp"
+    )
+    for peer, number, why in situation.connection.execute(silent.group_by(commitment.c.peer)):
+        what = f"{number} commitments were never reported to {peer}, which may ask again: {why.rstrip('.')}."
+        yield Attention("error", what, "hexdicom node check")
 
 
 def _audit(situation: Situation) -> Iterator[Attention]:

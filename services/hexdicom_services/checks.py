@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from hexdicom.errors import HexdicomError, NotFound
 from hexdicom_services import scu
+from hexdicom_services.audit.syslog import Wire
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.certificates import tls_checks
+from hexdicom_services.collector import Collector
 from hexdicom_services.scp.admission import explain
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import status
@@ -52,6 +54,12 @@ def check(settings: Settings) -> list[CheckResult]:
     checks += [(name, partial(attempt, settings)) for name, attempt in tls_checks(settings)]
     if settings.forward.read_back == "move":
         checks.append(("move port", partial(_move_port, settings)))
+    if settings.metrics.port is not None:
+        checks.append(("metrics port", partial(_metrics_port, settings)))
+    if settings.audit.collector is not None:
+        checks.append(("audit collector", partial(_collector, settings, settings.audit.collector)))
+    if settings.retention.enabled:
+        checks.append(("retention", partial(_retention, settings)))
     checks += [(f"peer {name}", partial(_peer, settings, name)) for name in settings.peers]
     return [_tried(name, attempt) for name, attempt in checks]
 
@@ -97,6 +105,37 @@ def _move_port(settings: Settings) -> tuple[bool | None, str]:
     if not free and _running(settings):
         return None, f"{message} The node that is running may be reading back."
     return free, message
+
+
+def _metrics_port(settings: Settings) -> tuple[bool | None, str]:
+    assert settings.metrics.port is not None
+    running = _running(settings)
+    return (None, running) if running else _bindable(settings.metrics.host, settings.metrics.port)
+
+
+def _collector(settings: Settings, address: str) -> tuple[bool | None, str]:
+    collector = Collector.parse(address)
+    wire = Wire(collector, settings.tls_files)
+    try:
+        wire.open()
+    finally:
+        wire.close()
+    if collector.transport == "udp":
+        return None, f"{collector} is where messages go; by UDP nobody says whether they arrive."
+    return True, f"{collector} answers."
+
+
+def _retention(settings: Settings) -> tuple[bool | None, str]:
+    """Whether the rules can ever be met together."""
+    rules, forward = settings.retention, settings.forward
+    never = "Nothing is ever released: "
+    if rules.require_commitment and not forward.targets:
+        return False, f"{never}require_commitment needs a PACS in targets in [forward]."
+    if rules.require_commitment and not forward.commitment:
+        return False, f"{never}require_commitment needs commitment = true in [forward]."
+    if forward.targets and forward.read_back == "off":
+        return False, f"{never}it has to be proved that each PACS has it, and read_back in [forward] is off."
+    return True, f"Originals leave the spool {rules.keep_days:g} days after their series was archived, once that is proved."
 
 
 def _running(settings: Settings) -> str:

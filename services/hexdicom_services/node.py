@@ -146,7 +146,7 @@ class _Node:
             for receiver in self._receivers:
                 self._start_receiver(receiver)
             for process in [*self._workers, *self._others]:
-                process.start(self._settings)
+                self._start(process)
             self._say_ready(place)
             while not stop.wait(_TICK):
                 pulse.beat()
@@ -172,7 +172,7 @@ class _Node:
             self._draining = True
             self._end_receivers()
             intake.close_all(self._catalog, time.time())
-        for process in [*self._receivers, *self._workers, *self._others]:
+        for process in [*self._receivers, *self._workers, *self._others, self._restorer]:
             if process.died():
                 vitals.forget(self._settings.vitals, process.name)
                 self._release(process.name)
@@ -182,13 +182,12 @@ class _Node:
         for process in [*self._workers, *self._others]:
             if process.is_due():
                 self._release(process.name)  # again: the catalog may have been away
-                process.start(self._settings)
+                self._start(process)
         if not self._draining:
             intake.close_due(self._catalog, self._settings.spool, self._settings.series, time.time())
             list_some(self._catalog, self._settings.spool, time.time())
-        self._restorer.died()
         if self._restorer.is_due() and self._restores():
-            self._restorer.start(self._settings)
+            self._start(self._restorer)
         if time.monotonic() - self._looked > 1.0:
             self._looked = time.monotonic()
             self._end_overtime()
@@ -196,6 +195,11 @@ class _Node:
             return False
         with self._catalog.read() as connection:
             return ledger.open_jobs(connection, time.time()) == 0
+
+    def _start(self, process: Supervised) -> None:
+        """Starts one that is not waited for. It counts as alive from now: what it imports takes seconds."""
+        vitals.begin(self._settings.vitals, process.name)
+        process.start(self._settings)
 
     def _release(self, worker: str) -> None:
         """Gives back what a worker had that has died."""

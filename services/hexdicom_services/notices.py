@@ -70,7 +70,9 @@ def _lost(connection: Connection) -> list[Notice]:
     rows = connection.execute(wanted.group_by(instance.c.series_instance_uid).limit(_MOST))
     return [
         Notice(
-            "lost", uid, f"{number} originals are damaged or gone, and nothing replaces them: send the series again",
+            "lost", uid,
+            f"{number} originals are damaged or gone, and no archive replaces them: send the series again, "
+            "or try a recall once the store is whole",
             f"hexdicom node recall --series {uid}",
         )
         for uid, number in rows
@@ -82,7 +84,8 @@ def _quarantined(connection: Connection) -> list[Notice]:
     return [
         Notice(
             "quarantined", key,
-            f"damaged, of series {uid}: send the series again from its source, or put the file back from a backup, then scrub",
+            f"damaged or gone, of series {uid}: scrub once a PACS that has it answers, or its file is back from a backup; "
+            "or send the series again",
             "hexdicom node scrub",
         )
         for key, uid in connection.execute(wanted.order_by(stored.c.id).limit(_MOST))

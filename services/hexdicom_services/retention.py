@@ -151,7 +151,8 @@ def _reasons(connection: Connection, settings: Settings, kept: Kept, now: float)
         return reasons
     age = now - max(kept.archived_at, kept.last_at)
     if age < rules.keep_days * DAY:
-        reasons.append(f"archived {max(0.0, age) / DAY:.1f} days ago, kept {rules.keep_days:g} days")
+        since = "archived" if kept.archived_at >= kept.last_at else "recalled"
+        reasons.append(f"{since} {max(0.0, age) / DAY:.1f} days ago, kept {rules.keep_days:g} days")
     if not holdings.of_source(connection, uid, current=True):
         reasons.append("nothing of it is in the store")
     if quarantined := holdings.quarantined(connection, uid):

@@ -42,7 +42,7 @@ class NodeSection(_Section):
 
 
 class ReceiverSection(_Section):
-    """The process that answers the scanner."""
+    """The processes that answer scanners and viewers."""
 
     processes: int = Field(1, ge=1, le=64, description="Processes that receive, all on the one port.")
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at once, of all processes; more are refused.")
@@ -176,7 +176,7 @@ class MetricsSection(_Section):
 
 
 class ForwardSection(_Section):
-    """PACS that also get what is archived. Everything is fetched back and compared."""
+    """PACS that also get what is archived. Everything is fetched back and compared, unless read_back is off."""
 
     targets: tuple[str, ...] = Field((), description="Names from [peers].")
     read_back: Literal["get", "move", "off"] = Field(
@@ -210,7 +210,7 @@ class RetentionSection(_Section):
     """When originals may leave the spool. Off: every one is kept for ever. `hexdicom node release --dry-run` shows the effect."""
 
     enabled: bool = Field(False, description="Whether originals are ever released. A study on hold never is (`node hold`).")
-    keep_days: float = Field(30.0, ge=0, description="Days that originals stay after their series was archived.")
+    keep_days: float = Field(30.0, ge=0, description="Days that originals stay after their series was archived, or recalled.")
     require_commitment: bool = Field(
         False, description="Only when every PACS in [forward] has committed itself to what it got (Storage Commitment)."
     )

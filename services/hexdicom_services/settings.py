@@ -88,6 +88,10 @@ class Settings(BaseSettings):
             as_value_error(self.peer, name)
         if self.forward.read_back == "move" and self.forward.move_port == self.node.port:
             raise ValueError("move_port in [forward] must not be the port of [node]")
+        if self.metrics.port is not None and self.metrics.port == self.node.port:
+            raise ValueError("port in [metrics] must not be the port of [node]")
+        if self.retrieve.archive_ae_title == self.node.ae_title:
+            raise ValueError("archive_ae_title in [retrieve] must not be the AE title of [node]: nobody could ask for originals")
         return self
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENTRY = struct.Struct("<dq")  # seconds, associations
+_BEAT = 1.0  # seconds
 STALE = 30.0  # seconds without a sign of life after which a process counts as stuck
 
 
@@ -43,6 +45,23 @@ class Pulse:
         os.close(self._handle)
 
 
+def begin(folder: Path, name: str) -> None:
+    """The first sign of life of a process that is being started."""
+    with suppress(OSError):  # a full disk keeps none from starting
+        Pulse(folder, name).close()
+
+
+def keep_beating(folder: Path, name: str, stop: threading.Event) -> None:
+    """Has a thread give signs of life of a process until `stop`: for one that may wait for a peer for long."""
+
+    def beat() -> None:
+        pulse = Pulse(folder, name)
+        while not stop.wait(_BEAT):
+            pulse.beat()
+
+    threading.Thread(target=beat, name="vitals", daemon=True).start()
+
+
 def look(folder: Path) -> dict[str, Vital]:
     """The processes that have given a sign of life, by name."""
     found = {}
@@ -58,9 +77,9 @@ def forget(folder: Path, name: str) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[str, bytes]]:
-    try:
-        files = sorted(folder.iterdir())
-        read = [(file.name, file.read_bytes()) for file in files]
-    except OSError:  # none yet, or one has just ended
-        return []
+    read = []
+    with suppress(FileNotFoundError):  # none yet
+        for file in sorted(folder.iterdir()):
+            with suppress(OSError):  # it has just ended; the others have not
+                read.append((file.name, file.read_bytes()))
     return [(name, entry) for name, entry in read if len(entry) == _ENTRY.size]

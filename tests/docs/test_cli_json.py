@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Run = Callable[..., dict[str, Any]]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli-json.md"
-MAPS = {"series{}", "jobs{}", "deliveries{}", "packages{}"}
+MAPS = {"series{}", "jobs{}", "deliveries{}", "commitments{}", "processes{}", "packages{}"}
 
 
 def documented(command: str) -> set[str]:

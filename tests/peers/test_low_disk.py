@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, build_role
 from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     Verification,
@@ -63,6 +64,11 @@ def test_who_retrieves_is_let_in(peer: Peer) -> None:
     contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), build_context(MR, EXPLICIT)]
     with associate(peer, contexts, roles=[build_role(MR, scp_role=True)]) as association:
         assert len(association.accepted_contexts) == 2
+
+
+def test_who_asks_for_commitment_is_let_in(peer: Peer) -> None:
+    with associate(peer, [build_context(StorageCommitmentPushModel)]) as association:
+        assert len(association.accepted_contexts) == 1
 
 
 def test_a_c_store_beside_a_query_is_answered_with_the_reason(peer: Peer) -> None:

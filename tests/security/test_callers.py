@@ -11,7 +11,7 @@ import pytest
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from hexdicom.errors import ConfigError
+from hexdicom.errors import ConfigError, PeerError
 from hexdicom_services import scu
 from hexdicom_services.callers import Caller, is_loopback
 from hexdicom_services.scp.admission import UNKNOWN_CALLER, WRONG_CALLED, Admission
@@ -97,6 +97,12 @@ def test_who_is_not_known_is_rejected_with_the_reason(tmp_path: Path, caplog: py
         assert scu.echo(peer(running)) < 5
     refused = [record for record in caplog.records if getattr(record, "event", "") == "association.refused"]
     assert [record.calling for record in refused] == ["STRANGER", "FAR", "SCANNER"]
+
+
+def test_a_node_that_turns_itself_away_says_how_to_be_let_in(tmp_path: Path) -> None:
+    hint = "add HEXDICOM@127.0.0.1 to calling_ae_titles"
+    with receiving(tmp_path, receiver={"calling_ae_titles": ("SCANNER",)}) as (running, _), pytest.raises(PeerError, match=hint):
+        scu.echo(peer(running, calling="HEXDICOM"))
 
 
 def test_associations_are_counted_in_all_and_by_address(tmp_path: Path) -> None:

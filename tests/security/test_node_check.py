@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,53 @@ def test_a_peer_with_tls_has_our_certificate_looked_at_as_a_client(authority: Au
     assert names == ["TLS client", "TLS authorities"]
     assert own_certificate(settings.tls_files, "client").subject == "node"
     assert not certificates.tls_checks(Settings())
+
+
+def test_the_collector_of_the_audit_trail_is_called(tmp_path: Path) -> None:
+    def found(collector: str) -> tuple[bool | None, str]:
+        node = NodeSection(port=0, state_dir=tmp_path / "state")
+        return said(Settings(node=node, worker={"device": "cpu"}, audit={"collector": collector}), "audit collector")
+
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    good, message = found(f"tls://127.0.0.1:{port}")
+    assert good is False
+    assert f"tls://127.0.0.1:{port} cannot be reached" in message
+    assert found(f"udp://127.0.0.1:{port}")[0] is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the peer that is not there
+@pytest.mark.parametrize(
+    ("rules", "forward", "good", "text"),
+    [
+        ({}, {}, True, "Originals leave the spool 30 days after"),
+        ({"require_commitment": True}, {}, False, "needs a PACS in targets"),
+        ({"require_commitment": True}, {"targets": ["pacs"]}, False, "needs commitment = true"),
+        ({"require_commitment": True}, {"targets": ["pacs"], "commitment": True}, True, "Originals leave"),
+        ({}, {"targets": ["pacs"], "read_back": "off"}, False, "read_back in [forward] is off"),
+    ],
+)
+def test_rules_of_retention_that_never_meet_are_said(
+    tmp_path: Path, rules: dict[str, Any], forward: dict[str, Any], good: bool, text: str
+) -> None:
+    node = NodeSection(port=0, state_dir=tmp_path / "state")
+    peers = {"pacs": "PACS@127.0.0.1:1"}
+    settings = Settings(node=node, worker={"device": "cpu"}, retention={"enabled": True, **rules}, forward=forward, peers=peers)
+    found = said(settings, "retention")
+    assert found[0] is good
+    assert text in found[1]
+
+
+def test_the_port_of_the_figures_is_tried(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = Settings(
+            node=NodeSection(port=0, state_dir=tmp_path / "state"),
+            worker={"device": "cpu"},
+            metrics={"port": taken.getsockname()[1]},
+        )
+        good, message = said(settings, "metrics port")
+    assert good is False
+    assert "Address already in use" in message
 
 
 @pytest.mark.parametrize(

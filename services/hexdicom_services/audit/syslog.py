@@ -58,6 +58,13 @@ class Wire:
             self.close()
             raise PeerError(f"{self._collector} does not take audit messages: {reason(error)}.") from error
 
+    def open(self) -> None:
+        """Connects, and says nothing. Raises PeerError, ConfigError."""
+        try:
+            self._socket = self._socket or self._open()
+        except OSError as error:
+            raise PeerError(f"{self._collector} cannot be reached: {reason(error)}.") from error
+
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()

@@ -53,7 +53,7 @@ def accept(connection: Connection, peer: str, transaction_uid: str, asked: Seque
     same = and_(commitment.c.role == "scp", commitment.c.peer == peer, commitment.c.transaction_uid == transaction_uid)
     lines = sorted(f"{one.sop_instance_uid} {one.sop_class_uid}" for one in asked)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    known = dict(connection.execute(select(commitment.c.digest, commitment.c.id).where(same)).tuples().all())
+    known = {row.digest: row.id for row in connection.execute(select(commitment.c.digest, commitment.c.id).where(same))}
     if digest in known:
         again = update(commitment).where(commitment.c.id == known[digest])
         connection.execute(again.values(state="OPEN", attempts=0, not_before=now, created_at=now, error=""))
@@ -132,7 +132,7 @@ def answered(
         return False
     columns = commitment_item.c.sop_instance_uid, commitment_item.c.delivery_id
     waiting = select(*columns).where(commitment_item.c.commitment_id == transaction_id)
-    deliveries = dict(connection.execute(waiting).tuples().all())
+    deliveries = {row.sop_instance_uid: row.delivery_id for row in connection.execute(waiting)}
     for uid in committed:
         here = and_(delivery.c.id == deliveries.get(uid, 0), delivery.c.committed_at == 0)
         connection.execute(update(delivery).where(here).values(commitment="COMMITTED", committed_at=now))

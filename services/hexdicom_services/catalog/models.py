@@ -89,7 +89,7 @@ series = Table(
     _number("bytes"),
     _number("priority"),  # the jobs of a higher one go first
     _time("opened_at"),  # when the first instance of this batch came: starts the force timer
-    _time("last_at"),  # when the last one came: starts the silence timer
+    _time("last_at"),  # when the last one came, or was recalled: starts the silence timer, and the days of retention
     _time("archived_at"),
     _time("weighed_at"),  # when retention last asked whether its originals may go
     _text("reason"),

@@ -125,6 +125,11 @@ def unmark(connection: Connection, members: Sequence[Original], now: float, name
         record(connection, name, now, series_instance_uid=members[0].series_instance_uid, instances=len(members))
 
 
+def stays_from(connection: Connection, uid: str, now: float) -> None:
+    """The originals of a series are wanted again: the days that retention keeps them begin anew."""
+    connection.execute(update(series).where(series.c.series_instance_uid == uid).values(last_at=now))
+
+
 def lose(connection: Connection, one: Original, now: float, reason: str) -> None:
     """The file of an original in the spool is damaged or gone, and nothing can replace it."""
     connection.execute(update(instance).where(instance.c.id == one.id).values(lost_at=now, scrubbed_at=now))
@@ -175,6 +180,12 @@ def take_off_hold(connection: Connection, study: str, reason: str, now: float) -
     if done:
         record(connection, "study.unheld", now, study_instance_uid=study, reason=reason)
     return done
+
+
+def holds(connection: Connection) -> list[tuple[str, str, float]]:
+    """Every study that is on hold: its Study Instance UID, why, and since when (seconds since 1970)."""
+    rows = connection.execute(select(hold.c.study_instance_uid, hold.c.reason, hold.c.held_at).order_by(hold.c.held_at))
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def on_hold(connection: Connection, study: str) -> str | None:

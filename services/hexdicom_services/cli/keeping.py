@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -55,7 +56,7 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
     for one in verdicts:
         fate = "released" if one.released else "; ".join(one.stays) or "would go"
         rows.add_row(one.series_instance_uid, str(one.instances), size(one.bytes), fate)
-    screen().print(rows)
+    screen().print(rows if verdicts else "No series has originals in the spool.")
 
 
 @click.command()
@@ -64,7 +65,10 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
 @click.option("--series", metavar="UID", default="", help="Only this series.")
 @json_option
 def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
-    """Bring released or lost originals back to the spool, byte for byte."""
+    """Bring released or lost originals back to the spool, byte for byte.
+
+    They stay for keep_days of [retention] from now; `hexdicom node hold` keeps them longer.
+    """
     if not study and not series:
         raise click.UsageError("Name a --study or a --series.")
     settings = configuration.load(config)
@@ -76,6 +80,8 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
         if not away:
             raise NotFound("No original of this was released or lost.", hint="`hexdicom node status` counts them.")
         for uid in away:
+            with catalog.write() as connection:
+                originals.stays_from(connection, uid, time.time())  # first: retention must not take at once what comes
             got, missing = custody.recall(catalog, spool, FolderStore(settings.store), uid, time.time(), settings.worker.device)
             back, left = back + len(got), left + len(missing)
     if as_json:
@@ -86,15 +92,30 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("study", metavar="STUDY_UID")
+@click.argument("study", metavar="[STUDY_UID]", default="")
 @config_option
 @reason_option
-def hold(study: str, config: Path | None, reason: str) -> None:
+@click.option("--list", "listing", is_flag=True, help="List the studies that are on hold.")
+def hold(study: str, config: Path | None, reason: str, listing: bool) -> None:
     """Put a study on legal hold: none of its originals is released."""
+    if listing == bool(study):  # an empty name in a script must not look like a hold
+        raise click.UsageError("Name a study, or give --list.")
     settings = configuration.load(config)
     with opened(settings) as catalog:
+        if listing:
+            _list_holds(catalog)
+            return
         fresh = holds.put(catalog, settings.state, study, reason, time.time())
     screen().print("on hold" if fresh else "was on hold; the reason was changed")
+
+
+def _list_holds(catalog: Catalog) -> None:
+    with catalog.read() as connection:
+        held = originals.holds(connection)
+    rows = table("study", "since", "reason")
+    for uid, reason, since in held:
+        rows.add_row(uid, datetime.fromtimestamp(since).astimezone().strftime("%Y-%m-%d %H:%M"), reason)
+    screen().print(rows if held else "No study is on hold.")
 
 
 @click.command()
@@ -107,7 +128,7 @@ def unhold(study: str, config: Path | None, reason: str) -> None:
     with opened(settings) as catalog:
         done = holds.end(catalog, settings.state, study, reason, time.time())
     if not done:
-        raise NotFound("This study is not on hold.", hint="`hexdicom node status` lists those that are.")
+        raise NotFound("This study is not on hold.", hint="`hexdicom node hold --list` lists those that are.")
     screen().print("no longer on hold")
 
 

@@ -109,15 +109,18 @@ def status(config: Path | None, as_json: bool) -> None:
     rows = table("", "")
     rows.show_header = False
     rows.add_row("node", f"{now.ae_title} on {now.host} port {now.port}" if now.running else "not running")
+    if now.processes:
+        rows.add_row("processes", ", ".join(sorted(now.processes.keys() - {"node"})))
     rows.add_row("received", f"{now.instances_received} instances, {size(now.bytes_received)}")
     rows.add_row("archived", _archived(now))
     rows.add_row("untouched", f"{now.passed_through} instances, {size(now.passed_through_bytes)}")
     rows.add_row("series", _states(now.series))
     rows.add_row("jobs", _states(now.jobs))
     for target, states in now.deliveries.items():
-        rows.add_row(f"to {target}", _states(states))
+        committed = now.commitments.get(target)
+        rows.add_row(f"to {target}", _states(states) + (f"; commitment: {_states(committed)}" if committed else ""))
     for work in now.working:
-        doing = f"{work.step} {work.fraction:.0%}" if work.state == "RUNNING" else f"waits: {work.error}"
+        doing = f"{work.step or 'begun'} {work.fraction:.0%}" if work.state == "RUNNING" else f"waits: {work.error}"
         rows.add_row(work.kind, f"{work.series_instance_uid}: {doing}")
     rows.add_row(
         "released", f"{now.instances_released} originals, {size(now.bytes_released)}; {now.studies_on_hold} studies on hold"
@@ -137,7 +140,9 @@ def drain(config: Path | None) -> None:
     settings = configuration.load(config)
     with messages().status("draining") as line:
         service.drain(settings, poll=lambda now: line.update(f"draining: jobs {_states(now.jobs)}"))
-    screen().print("drained")
+    left = sum(service.status(settings).jobs.get(state, 0) for state in ("READY", "RUNNING"))
+    why = "they are paused, or wait for a PACS that is away: hexdicom node jobs"
+    screen().print(f"drained; {left} jobs are left: {why}" if left else "drained")
 
 
 for _command in (*node_jobs.COMMANDS, keeping.release, keeping.recall, keeping.hold, keeping.unhold, scrub, doctor):

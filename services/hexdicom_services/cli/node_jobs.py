@@ -45,7 +45,7 @@ def jobs(config: Path | None, states: tuple[str, ...], kinds: tuple[str, ...], m
         return
     shown = table("job", "kind", "series", "state", "tried", "", right=["job", "tried"])
     for row in rows:
-        doing = f"{row.step} {row.fraction:.0%}" if row.state == "RUNNING" else row.error
+        doing = f"{row.step or 'begun'} {row.fraction:.0%}" if row.state == "RUNNING" else row.error
         kind = f"{row.kind} to {row.target}" if row.target else row.kind
         state = "paused" if row.kind in paused and row.state == "READY" else row.state.lower()
         shown.add_row(str(row.id), kind, row.series_instance_uid, state, str(row.attempts), doing)

@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 PARTLY_DONE = 4
 """Exit code where some instances were brought home and others were not."""
 
+# Text is printed as it is: a [section] of the configuration, or a description with brackets, is no markup of rich.
+_PLAIN: Final[Any] = {"highlight": False, "markup": False, "emoji": False}
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 def screen() -> Console:
     """Where results go. Not a terminal: as wide as the content needs."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 160, **_PLAIN)
 
 
 def messages() -> Console:
     """Where progress and messages go."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, **_PLAIN)
 
 
 def emit(document: object) -> None:

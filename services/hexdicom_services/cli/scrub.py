@@ -24,8 +24,8 @@ _WORDS = {
     "recalled": "damaged; replaced out of the archive",
     "queued": "damaged; archived again by the node that runs, or that is started next",
     "fetched": "damaged; fetched back from a PACS",
-    "quarantined": "damaged; nothing replaces it: see `hexdicom node status`",
-    "lost": "damaged; nothing replaces it: see `hexdicom node status`",
+    "quarantined": "damaged; nothing replaces it now: see `hexdicom node status`",
+    "lost": "damaged; nothing replaces it now: see `hexdicom node status`",
 }
 
 

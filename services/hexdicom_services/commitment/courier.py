@@ -18,6 +18,7 @@ from hexdicom_services.commitment.evidence import Evidence, reason_for_all
 from hexdicom_services.scu import commitment as network
 from hexdicom_services.scu.association import Patience
 from hexdicom_services.statuses import Failure
+from hexdicom_services.vitals import keep_beating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,6 +130,7 @@ def _references(instances: Sequence[Instance]) -> network.References:
 def main(name: str) -> None:
     """The courier process (see child.py)."""
     settings, stop = child.begin()
+    keep_beating(settings.vitals, name, stop)
     courier = Courier(settings, open_catalog(settings.database))
     while not stop.wait(_POLL):
         try:

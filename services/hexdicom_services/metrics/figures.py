@@ -18,6 +18,7 @@ from hexdicom_services.attention import Situation, attention
 from hexdicom_services.catalog import pauses
 from hexdicom_services.catalog.lifecycle import JOB, SERIES
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
+from hexdicom_services.notices import keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -89,6 +90,21 @@ def _deliveries(situation: Situation) -> Iterator[Metric]:
     yield _labelled(Gauge("hexdicom_deliveries", "Stored objects by PACS and state.", labels=["target", "state"]), rows)
 
 
+def _commitments(situation: Situation) -> Iterator[Metric]:
+    here = delivery.c.commitment != ""
+    grouped = select(delivery.c.target, delivery.c.commitment, func.count()).where(here)
+    rows = situation.connection.execute(grouped.group_by(delivery.c.target, delivery.c.commitment))
+    asked = Gauge("hexdicom_commitments", "Stored objects by what a PACS says of keeping them.", labels=["target", "state"])
+    yield _labelled(asked, {(row[0], row[1]): row[2] for row in rows})
+
+
+def _originals(situation: Situation) -> Iterator[Metric]:
+    kept = keeping(situation.connection)
+    yield Gauge("hexdicom_released_instances", "Originals that left the spool.", kept.instances_released)
+    yield Gauge("hexdicom_lost_instances", "Originals that are damaged or gone, and that nothing replaces.", kept.instances_lost)
+    yield Gauge("hexdicom_quarantined_files", "Damaged files in the store that nothing replaced yet.", kept.quarantined)
+
+
 def _attention(situation: Situation) -> Iterator[Metric]:
     known = {("error",): 0, ("warning",): 0}
     for line in attention(situation):
@@ -105,5 +121,5 @@ def _labelled(metric: Metric, values: Mapping[Any, float]) -> Metric:
 
 
 SOURCES: Final[tuple[Callable[[Situation], Iterator[Metric]], ...]] = (
-    _received, _series, _jobs, _stored, _deliveries, _attention,
+    _received, _series, _jobs, _stored, _deliveries, _commitments, _originals, _attention,
 )  # fmt: skip

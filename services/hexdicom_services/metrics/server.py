@@ -23,7 +23,7 @@ from hexdicom_services import child
 from hexdicom_services.attention import Situation
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.metrics import figures, health
-from hexdicom_services.vitals import Pulse
+from hexdicom_services.vitals import keep_beating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds for a request to arrive
-_BEAT = 1.0  # seconds
 
 
 class Collector:
@@ -132,9 +131,8 @@ def main(name: str) -> None:
     except (OSError, HexdicomError) as error:
         log.error("figures cannot be offered: %s", error, extra={"event": "loop.error"})  # noqa: TRY400 - it says it all
         return
-    pulse = Pulse(settings.vitals, name)
+    keep_beating(settings.vitals, name, stop)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    while not stop.wait(_BEAT):
-        pulse.beat()
+    stop.wait()
     server.shutdown()
     server.server_close()

@@ -25,6 +25,7 @@ from hexdicom.volume import CineVolume
 from hexdicom_services import child
 from hexdicom_services.restoration.cache import Cache
 from hexdicom_services.restoration.place import FILES, NEEDED, file_name, listen
+from hexdicom_services.vitals import keep_beating
 
 if TYPE_CHECKING:
     import socket
@@ -221,6 +222,7 @@ def warm_up() -> None:
 def main(name: str) -> None:
     """The restore process (see child.py)."""
     settings, stop = child.begin()
+    keep_beating(settings.vitals, name, stop)
     restorer = Restorer(settings.store, settings.state / FILES, settings.retrieve.cache_mb << 20)
     started = time.monotonic()
     warm_up()

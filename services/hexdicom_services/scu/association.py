@@ -162,10 +162,10 @@ def _refusal(peer: Peer, assoc: Association, *, connected: bool) -> PeerError:
     if assoc.is_rejected:
         answer = assoc.acceptor.primitive
         reason = getattr(answer, "reason_str", "no reason given")
-        return PeerError(
-            f"{peer} rejected the association: {reason}.",
-            hint=f"Make {peer.calling_ae_title} known there, and check that its AE title is {peer.ae_title}.",
-        )
+        known = f"Make {peer.calling_ae_title} known there, and check that its AE title is {peer.ae_title}."
+        if peer.calling_ae_title == peer.ae_title:  # `local`: the node calls itself
+            known = f"If this is your own node: add {peer.ae_title}@{peer.host} to calling_ae_titles in [receiver]."
+        return PeerError(f"{peer} rejected the association: {reason}.", hint=known)
     if assoc.rejected_contexts:
         names = sorted({cx.abstract_syntax.name for cx in assoc.rejected_contexts if cx.abstract_syntax})
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -9,9 +9,11 @@ import pytest
 from hexdicom.errors import NotFound, StoreError, VerificationError
 from hexdicom_services import intake
 from hexdicom_services.attention import Situation, attention
-from hexdicom_services.catalog import holdings, job_rows, ledger, pauses
+from hexdicom_services.catalog import commitments, holdings, job_rows, ledger, pauses
+from hexdicom_services.catalog.models import delivery
 from hexdicom_services.overtime import Overtime
 from hexdicom_services.sections import ForwardSection
+from hexdicom_services.status import status
 
 from .test_worker import Counting, deliver, worker
 
@@ -185,3 +187,19 @@ def test_a_catalog_that_goes_away_during_the_work_uses_up_no_attempt(
             hand.run_next()
     assert hand.run_next()
     assert bench.rows("select state, attempts from job") == [("DONE", 1)]
+
+
+def test_commitments_that_come_to_nothing_are_said(bench: Bench) -> None:
+    """A report that was given up, and a PACS that takes what it gets and never commits itself; what it is, once."""
+    asked = [commitments.Instance("1.2.840.10008.5.1.4.1.1.4", "1.2.3")]
+    with bench.catalog.write() as connection:
+        commitments.accept(connection, "MODALITY", "1.2.3.4", asked, bench.clock())
+        (one,) = commitments.due(connection, bench.clock())
+        commitments.give_up(connection, one.id, bench.clock(), "Nothing answers at 10.0.0.7 port 104.")
+        silent = {"stored_id": 1, "target": "pacs", "state": "VERIFIED", "commitment": "REQUESTED", "commitment_attempts": 5}
+        connection.execute(delivery.insert().values(silent))
+    said = "\n".join(lines(bench))
+    assert "error: 1 commitments were never reported to MODALITY, which may ask again: Nothing answers at 10.0.0.7" in said
+    assert "warning: pacs has not committed itself to 1 objects, asked 5 times" in said
+    now = status(bench.settings)
+    assert (now.failures, now.commitments) == ((), {"pacs": {"REQUESTED": 1}})

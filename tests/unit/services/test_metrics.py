@@ -14,9 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hexdicom.errors import StoreError
+from hexdicom_services.attention import Situation, attention, expected
+from hexdicom_services.catalog.models import delivery, instance
 from hexdicom_services.metrics.server import MetricsServer
 from hexdicom_services.sections import MetricsSection, ReceiverSection
-from hexdicom_services.vitals import Pulse, look
+from hexdicom_services.vitals import Pulse, begin, look
 
 from .test_worker import Counting, deliver, worker
 
@@ -68,6 +70,11 @@ def test_the_figures(bench: Bench, cine: list[Dataset], free_port: int) -> None:
     cine[0].SeriesInstanceUID = "1.2.3.4"
     deliver(bench, cine[:1])
     bench.clock.now += 5
+    with bench.catalog.write() as connection:
+        committed = {"stored_id": 1, "target": "pacs", "state": "VERIFIED", "commitment": "COMMITTED"}
+        connection.execute(delivery.insert().values(committed))
+        connection.execute(instance.update().where(instance.c.id == 1).values(released_at=1.0))
+        connection.execute(instance.update().where(instance.c.id == 2).values(lost_at=1.0))
     Pulse(bench.settings.vitals, "receiver-1").beat(3)
     with serving(bench.settings, free_port) as server:
         status, text = get(server, "/metrics")
@@ -76,6 +83,9 @@ def test_the_figures(bench: Bench, cine: list[Dataset], free_port: int) -> None:
     assert found["hexdicom_received_instances_total",] == 9
     assert found["hexdicom_instance_conflicts_total",] == 1
     assert found["hexdicom_series", "ARCHIVED"] == 1
+    assert found["hexdicom_commitments", "COMMITTED", "pacs"] == 1
+    assert (found["hexdicom_released_instances",], found["hexdicom_lost_instances",]) == (1, 1)
+    assert found["hexdicom_quarantined_files",] == 0
     assert (found["hexdicom_jobs", "archive", "DONE"], found["hexdicom_jobs", "archive", "READY"]) == (1, 1)
     assert found["hexdicom_oldest_job_seconds", "archive"] >= 0
     assert found["hexdicom_archived_instances",] == 8
@@ -121,6 +131,25 @@ def test_while_the_catalog_is_away(bench: Bench, free_port: int, monkeypatch: py
         assert "hexdicom_disk_free_bytes" in {key[0] for key in found}
         status, text = get(server, "/readyz")
         assert (status, json.loads(text)["checks"]["catalog"]) == (503, "The catalog failed.")
+
+
+def test_a_process_that_has_ended_is_said(bench: Bench) -> None:
+    for name in ("node", "metrics"):
+        begin(bench.settings.vitals, name)
+    (bench.settings.state / "drain").touch()  # then receivers have ended, and are to
+    with bench.catalog.read() as connection:
+        situation = Situation(bench.settings, connection, bench.clock(), running=True)
+        (line,) = [line for line in attention(situation) if "Process" in line.what]
+    assert line.what.startswith("Process worker-1 has ended.")
+    with_everything = bench.settings.model_copy(update={"peers": {"a": "A@127.0.0.1:1"}, "metrics": MetricsSection(port=1)})
+    assert expected(with_everything) == {"node", "receiver-1", "worker-1", "courier", "metrics"}
+
+
+def test_a_process_that_has_just_ended_hides_no_other(bench: Bench) -> None:
+    for name in ("receiver-1", "receiver-3"):
+        Pulse(bench.settings.vitals, name).beat()
+    (bench.settings.vitals / "receiver-2").symlink_to("gone")
+    assert set(look(bench.settings.vitals)) == {"receiver-1", "receiver-3"}
 
 
 def test_a_torn_sign_of_life_is_none(bench: Bench) -> None:

@@ -123,6 +123,23 @@ def test_what_a_rule_keeps_stays_and_says_why(bench: Bench, cine: list[Dataset],
     assert list(retention.weigh(bench.catalog, ruled(bench, **rules), bench.clock())) == [verdict]
 
 
+def test_what_was_recalled_stays_as_long_as_what_was_archived(bench: Bench, cine: list[Dataset]) -> None:
+    settings = ruled(bench, keep_days=3)
+    archive(bench, cine)
+    bench.clock.now += 4 * retention.DAY
+    assert release(bench, settings)[0].released
+    with bench.catalog.write() as connection:
+        (uid,) = originals.with_originals_away(connection)
+        originals.stays_from(connection, uid, bench.clock())  # as `hexdicom node recall` does
+    assert recall(bench) == (len(cine), 0)
+    bench.clock.now += retention.DAY
+    (verdict,) = release(bench, settings)
+    assert (verdict.released, verdict.stays) == (False, ("recalled 1.0 days ago, kept 3 days",))
+    assert retention.release_next(bench.catalog, settings, bench.clock) is None
+    bench.clock.now += 3 * retention.DAY
+    assert release(bench, settings)[0].released
+
+
 def test_a_clock_that_went_back_releases_nothing(bench: Bench, cine: list[Dataset]) -> None:
     archive(bench, cine)
     bench.clock.now -= 100 * retention.DAY

@@ -46,6 +46,8 @@ def test_the_file_is_found_by_the_environment(tmp_path: Path, monkeypatch: pytes
         ('[forward]\ntargets = ["pacs"]\n', "no peer 'pacs'"),
         ('[forward]\nread_back = "move"\nmove_port = 11112\n', "move_port"),
         ('[forward]\nmove_ae_title = "A TITLE THAT IS TOO LONG"\n', "16"),
+        ("[metrics]\nport = 11112\n", "port in [metrics] must not be the port of [node]"),
+        ('[retrieve]\narchive_ae_title = "HEXDICOM"\n', "must not be the AE title of [node]"),
         ("[node\n", "not TOML"),
     ],
 )
