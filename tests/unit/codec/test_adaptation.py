@@ -1,0 +1,113 @@
+"""What adaptation may cost: rounding of changed weights, sizes of the field, a fit that fails."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexdicom.codec import fit, symbols
+from hexdicom.codec.network import adapt, field, rounding, sampling, weights
+from hexdicom.codec.network.model import CausalNetwork, load, no_field
+from hexdicom.codec.network.neighbours import FIELD_CHANNELS, VALUES
+from hexdicom.codec.network.prior import load as load_prior
+from hexdicom.codec.planes import SixPlanes, Size
+from hexdicom.codec.profile import Profile
+from hexdicom.errors import ProfileError
+
+
+def test_a_change_that_saves_less_than_it_costs_is_not_made() -> None:
+    rng = np.random.default_rng(0)
+    moved = rng.laplace(0, 30, 4000)
+    context = np.repeat([0, 1], 2000)
+    worth = np.repeat([1e-6, 10.0], 2000)  # the first half hardly matters, the second must be exact
+    change, octaves = rounding.rounded(moved, worth, context)
+    assert np.count_nonzero(change[:2000]) < 20
+    assert octaves[1] == 0
+    assert np.abs((change[2000:] << octaves[1]) - moved[2000:]).max() <= 1
+
+
+def test_code_lengths_are_those_of_the_coder() -> None:
+    rng = np.random.default_rng(1)
+    for spread in (0.3, 4, 900):
+        q = np.rint(rng.laplace(0, spread, 3000)).astype(np.int64)
+        nothing = np.zeros_like(q)
+        level, shape = symbols.best_tables([(q, nothing, nothing)], 1)
+        writer = symbols.Writer()
+        limit = np.full_like(q, 1 << 16)
+        writer.write(q, symbols.Model(np.full_like(q, level[0]), np.full_like(q, shape[0]), nothing, -limit, limit))
+        estimated = symbols.code_lengths(q, int(level[0]), int(shape[0])).sum() / 8
+        assert 0 < len(writer.finish()) - estimated < 110  # head and lanes of a stream
+
+
+def test_the_sensitivity_is_that_of_every_single_voxel() -> None:
+    rng = np.random.default_rng(2)
+    values = rng.integers(300, 700, (3, 2, 24, 24)).astype(np.int32)
+    series = sampling.Series(values, values, np.full((3, 3), -1), np.zeros(VALUES))
+    examples = sampling.sample(series, 48, 0, rng)
+    prior = load_prior(1)
+    network = CausalNetwork(prior.hidden)
+    load(network, prior.network.flat() / weights.units(prior.hidden))
+    squares = np.zeros(len(prior.network.flat()))
+    for row in range(len(examples)):
+        network.zero_grad()
+        one = examples.part(slice(row, row + 1))
+        network.bits(one, no_field(1)).sum().backward()
+        squares += torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]).double().numpy() ** 2
+    expected = 0.5 * math.log(2) * squares / len(examples)
+    np.testing.assert_allclose(rounding.sensitivity(network, None, examples), expected, rtol=1e-3, atol=1e-9)
+
+
+@given(st.tuples(*(st.integers(1, 600),) * 4))
+def test_a_field_is_small_beside_its_series(shape: tuple[int, int, int, int]) -> None:
+    nodes = field.nodes_for(shape)
+    assert all(1 <= n <= size for n, size in zip(nodes, shape, strict=True))
+    parameters = FIELD_CHANNELS * sum(nodes[a] * nodes[b] for a in range(4) for b in range(a))
+    assert parameters * 500 <= math.prod(shape) or max(nodes[2:]) <= 2
+
+
+def test_a_fit_that_fails_is_begun_again_and_the_best_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).integers(0, 100, (3, 2, 16, 16)).astype(np.int32)
+    variance = float(values.var()) * (100 / 99) ** 2
+    errors = iter([math.inf, 0.9 * variance, 0.8 * variance, 0.85 * variance])
+    tried: list[SixPlanes] = []
+
+    def descend(model: SixPlanes, *_: object) -> float:
+        tried.append(model)
+        return next(errors)
+
+    monkeypatch.setattr(fit, "_descend", descend)
+    assert fit.fit(values, Size((2, 2, 4, 4), 2, 3), 5, torch.device("cpu"), lambda step, share: None) is tried[2]
+    assert len(tried) == 4
+
+
+def test_a_fit_that_succeeds_is_not_repeated() -> None:
+    t, z, y, x = np.indices((4, 3, 24, 24))
+    values = np.rint(500 + 400 * np.sin(x / 7 + t / 3) * np.cos(y / 9 - z / 2)).astype(np.int32)
+    seen: list[float] = []
+    fit.fit(values, Size((4, 3, 8, 8), 4, 8), 200, torch.device("cpu"), lambda step, share: seen.append(share))
+    assert len(seen) == 20
+
+
+@pytest.mark.parametrize("learns", ["all", "network", "planes"])
+def test_each_part_adapts_by_itself(learns: adapt.Learns) -> None:
+    rng = np.random.default_rng(4)
+    t, z, y, x = np.indices((6, 3, 64, 64))
+    values = np.rint(800 + 600 * np.sin(x / 5 + t / 3) * np.cos(y / 7 - z / 2) + rng.normal(0, 9, t.shape)).astype(np.int32)
+    series = sampling.describe(values, values, np.full((6, 3), -1), rng)
+    prior = load_prior(1)
+    adapted = adapt.adapt(series, prior, 0, 40, learns, lambda share: None)
+    if learns == "planes":
+        assert not adapted.change.any()
+    if learns == "network":
+        assert adapted.field is None
+        assert adapted.change.any()
+
+
+def test_a_profile_learns_only_what_there_is() -> None:
+    with pytest.raises(ProfileError, match="cannot learn"):
+        Profile(learns="everything")  # type: ignore[arg-type]
