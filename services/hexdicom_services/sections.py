@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hexdicom.errors import ConfigError
 from hexdicom_services.callers import Caller
@@ -19,6 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def as_value_error(check: Callable[[str], object], value: str) -> None:
+    """Runs a check of ours as one of pydantic: ConfigError becomes ValueError."""
+    try:
+        check(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+def _legal_ae_title(value: str) -> str:
+    as_value_error(check_ae_title, value)
+    return value.strip()
+
+
+AeTitle = Annotated[str, AfterValidator(_legal_ae_title)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,19 +42,13 @@ class _Section(BaseModel):
 class NodeSection(_Section):
     """Who the node is, where it listens and where it keeps what it holds."""
 
-    ae_title: str = Field(OUR_AE_TITLE, description="AE title, at most 16 characters.")
+    ae_title: AeTitle = Field(OUR_AE_TITLE, description="AE title, at most 16 characters.")
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(11112, ge=0, le=65535, description="Port of the DICOM services; 0 takes a free one.")
     state_dir: Path | None = Field(
         None,
         description="Folder of spool, catalog and store. Default: /var/lib/hexdicom for root, else the user's.",
     )
-
-    @field_validator("ae_title")
-    @classmethod
-    def _legal_ae_title(cls, value: str) -> str:
-        as_value_error(check_ae_title, value)
-        return value.strip()
 
 
 class ReceiverSection(_Section):
@@ -183,7 +193,7 @@ class ForwardSection(_Section):
         "get",
         description="Fetch back and compare: by C-GET, or by C-MOVE from a PACS without C-GET; off proves nothing.",
     )
-    move_ae_title: str | None = Field(
+    move_ae_title: AeTitle | None = Field(
         None,
         description="With move: AE title that the PACS knows as a C-MOVE destination at this machine. Default: the node's.",
     )
@@ -196,14 +206,6 @@ class ForwardSection(_Section):
     retry_delay: float = Field(60.0, ge=0.1, description="Seconds before a PACS that is away is tried again.")
     max_delay: float = Field(900.0, ge=0.1, description="The delay doubles up to this.")
     commitment: bool = Field(False, description="Ask each PACS for storage commitment once it has given everything back.")
-
-    @field_validator("move_ae_title")
-    @classmethod
-    def _legal_ae_title(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        as_value_error(check_ae_title, value)
-        return value.strip()
 
 
 class RetentionSection(_Section):
@@ -242,19 +244,11 @@ class CommitmentSection(_Section):
 class RetrieveSection(_Section):
     """What peers get by C-GET and C-MOVE: the originals, restored where they are no longer in the spool."""
 
-    archive_ae_title: str | None = Field(
+    archive_ae_title: AeTitle | None = Field(
         None,
         description="A second AE title of the node: who calls it finds the archive objects instead of what is in them.",
     )
     cache_mb: int = Field(1024, ge=16, description="MiB of restored instances that are kept for the next request.")
-
-    @field_validator("archive_ae_title")
-    @classmethod
-    def _legal_ae_title(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        as_value_error(check_ae_title, value)
-        return value.strip()
 
 
 class LoggingSection(_Section):
@@ -263,11 +257,3 @@ class LoggingSection(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Of hexdicom itself.")
     pynetdicom: Literal["debug", "info", "warning", "error"] = Field("error", description="Of the network library.")
     format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, else JSON lines.")
-
-
-def as_value_error(check: Callable[[str], object], value: str) -> None:
-    """Runs a check of ours as one of pydantic: ConfigError becomes ValueError."""
-    try:
-        check(value)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select
 
-from hexdicom.errors import NotFound
 from hexdicom_services import attention, vitals
 from hexdicom_services.attention import Attention, Situation
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
 from hexdicom_services.catalog.scrubs import oldest_look
-from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.notices import keeping
 
 if TYPE_CHECKING:
@@ -104,16 +103,10 @@ class NodeStatus:
 
 def status(settings: Settings) -> NodeStatus:
     """The state of the node with these settings. Raises NotFound where there never was one, StoreError."""
-    if not settings.database.exists() or not settings.state.is_dir():
-        raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
     place = _place(settings)
-    catalog = open_catalog(settings.database)
-    try:
-        with catalog.read() as connection:
-            counts = _counts(connection)
-            lines = attention.attention(Situation(settings, connection, time.time(), running=bool(place)))
-    finally:
-        catalog.close()
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.read() as connection:
+        counts = _counts(connection)
+        lines = attention.attention(Situation(settings, connection, time.time(), running=bool(place)))
     return NodeStatus(
         running=bool(place),
         pid=place.get("pid", 0),

@@ -26,7 +26,7 @@ from hexdicom_services.commitment import courier
 from hexdicom_services.jobs import findable
 from hexdicom_services.scp import admission, commitment, incoming, negotiation, server
 from hexdicom_services.scu import association, classes, retrieve
-from hexdicom_services.sections import NodeSection
+from hexdicom_services.sections import AeTitle, NodeSection
 from hexdicom_services.settings import Settings
 from hexdicom_services.stores import pacs
 from tests.docs.markdown import table
@@ -198,6 +198,8 @@ def _allowed(one: Any) -> str:
         return ", ".join(f"{sign} {value:g}" for sign, value in bounds.items())
     if get_origin(one.annotation) is tuple:
         return "list of text"
+    if AeTitle in kinds or list(get_args(AeTitle)[1:]) == one.metadata:
+        return "AE title"
     return {bool: "`true`, `false`", str: "text", Path: "path"}[kinds[0]]
 
 

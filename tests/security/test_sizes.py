@@ -160,6 +160,19 @@ def test_a_crash_between_file_and_name_loses_nothing(tmp_path: Path) -> None:
     assert file.is_file()
 
 
+def test_who_else_receives_in_this_process_gets_large_ones_whole(tmp_path: Path, free_port: int) -> None:
+    """The node's way with large data sets is its own: an inbox beside it has never heard of it, and would write an empty file."""
+    ds = large(9)
+    sent = tmp_path / "sent.dcm"
+    ds.save_as(sent, enforce_file_format=True)
+    with receiving(tmp_path, peers={"us": f"BACK@127.0.0.1:{free_port}"}) as (running, _):
+        assert [one.state for one in scu.store(peer(running), [sent])] == ["sent"]
+        (got,) = scu.get(peer(running), [ds], tmp_path / "got")
+        (moved,) = scu.get_by_move(peer(running), [ds], tmp_path / "moved", scu.Destination("BACK", "127.0.0.1", free_port))
+    for one in (got, moved):
+        assert one.path.read_bytes()[read_head(one.path).offset :] == sent.read_bytes()[read_head(sent).offset :]
+
+
 def associated(running: Receiver) -> socket.socket:
     """A line on which an association has been accepted, for messages that no library would send."""
     line = socket.create_connection(("127.0.0.1", running.port))

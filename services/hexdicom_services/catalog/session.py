@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.exc import DBAPIError
 
 from hexdicom.durable import sync_folder
-from hexdicom.errors import ConfigError, StoreError
+from hexdicom.errors import ConfigError, NotFound, StoreError
 from hexdicom_services.catalog import postgres
 from hexdicom_services.catalog.migrate import migrate, schema_of
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
@@ -85,6 +85,18 @@ def open_catalog(database: Database) -> Catalog:
         catalog.close()
         raise
     return catalog
+
+
+@contextmanager
+def existing_catalog(database: Database, state: Path) -> Iterator[Catalog]:
+    """The catalog of a node that has been there, closed afterwards. Raises NotFound, ConfigError, StoreError."""
+    if not database.exists() or not state.is_dir():  # a server may have a catalog although this machine had no node
+        raise NotFound(f"There is no node in {state}.", hint="`hexdicom node run` starts one.")
+    catalog = open_catalog(database)
+    try:
+        yield catalog
+    finally:
+        catalog.close()
 
 
 def _sqlite(file: Path) -> Engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,18 +13,16 @@ from hexdicom.errors import ConfigError, NotFound
 from hexdicom_services import custody, holds, retention
 from hexdicom_services import settings as configuration
 from hexdicom_services.catalog import originals
-from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
 from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hexdicom_services.catalog.session import Catalog
-    from hexdicom_services.settings import Settings
 
 study_option = click.option("--study", metavar="UID", default="", help="Only this study.")
 reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the event. No patient's name, please.")
@@ -44,7 +41,7 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
     settings = configuration.load(config)
     if not dry_run and not settings.retention.enabled:
         raise ConfigError("Releasing is off: every original is kept.", hint="Set enabled in [retention], or add --dry-run.")
-    with opened(settings) as catalog, messages().status("weighing" if dry_run else "releasing"):
+    with existing_catalog(settings.database, settings.state) as catalog, messages().status("weighing" if dry_run else "releasing"):
         if dry_run:
             verdicts = list(retention.weigh(catalog, settings, time.time(), study=study))
         else:
@@ -74,7 +71,7 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
     settings = configuration.load(config)
     spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
     back, left = 0, 0
-    with opened(settings) as catalog, messages().status("recalling"):
+    with existing_catalog(settings.database, settings.state) as catalog, messages().status("recalling"):
         with catalog.read() as connection:
             away = originals.with_originals_away(connection, study=study, series_uid=series)
         if not away:
@@ -101,7 +98,7 @@ def hold(study: str, config: Path | None, reason: str, listing: bool) -> None:
     if listing == bool(study):  # an empty name in a script must not look like a hold
         raise click.UsageError("Name a study, or give --list.")
     settings = configuration.load(config)
-    with opened(settings) as catalog:
+    with existing_catalog(settings.database, settings.state) as catalog:
         if listing:
             _list_holds(catalog)
             return
@@ -125,19 +122,8 @@ def _list_holds(catalog: Catalog) -> None:
 def unhold(study: str, config: Path | None, reason: str) -> None:
     """End the legal hold of a study."""
     settings = configuration.load(config)
-    with opened(settings) as catalog:
+    with existing_catalog(settings.database, settings.state) as catalog:
         done = holds.end(catalog, settings.state, study, reason, time.time())
     if not done:
         raise NotFound("This study is not on hold.", hint="`hexdicom node hold --list` lists those that are.")
     screen().print("no longer on hold")
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[Catalog]:
-    if not settings.database.exists():
-        raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
-    catalog = open_catalog(settings.database)
-    try:
-        yield catalog
-    finally:
-        catalog.close()

@@ -6,25 +6,17 @@ All of it is said to the catalog, so it works while the node is down, and a node
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - click reads it
-from typing import TYPE_CHECKING
 
 import click
 
-from hexdicom.errors import NotFound
 from hexdicom_services import settings as configuration
 from hexdicom_services.catalog import job_rows, pauses
 from hexdicom_services.catalog.lifecycle import JOB
-from hexdicom_services.catalog.session import open_catalog
+from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, table
 from hexdicom_services.cli.peers import config_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from hexdicom_services.catalog.session import Catalog
 
 _KIND = click.Choice(pauses.KINDS)
 
@@ -37,7 +29,8 @@ _KIND = click.Choice(pauses.KINDS)
 @json_option
 def jobs(config: Path | None, states: tuple[str, ...], kinds: tuple[str, ...], most: int, as_json: bool) -> None:
     """List the jobs in hand, those that wait, and those that were given up (FAILED)."""
-    with _catalog(config) as catalog, catalog.read() as connection:
+    settings = configuration.load(config)
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.read() as connection:
         rows = job_rows.jobs(connection, states or job_rows.OPEN, kinds, most)
         paused = pauses.paused(connection)
     if as_json:
@@ -61,7 +54,8 @@ def requeue(config: Path | None, numbers: tuple[int, ...], all_failed: bool) -> 
     if bool(numbers) == all_failed:
         raise click.UsageError("Give the numbers of jobs, or --all-failed.")
     refused = {}
-    with _catalog(config) as catalog, catalog.write() as connection:
+    settings = configuration.load(config)
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.write() as connection:
         wanted = job_rows.failed(connection) if all_failed else list(dict.fromkeys(numbers))
         for number in wanted:
             reason = job_rows.requeue(connection, number, time.time())
@@ -78,7 +72,8 @@ def requeue(config: Path | None, numbers: tuple[int, ...], all_failed: bool) -> 
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, type=_KIND)
 def pause(config: Path | None, kinds: tuple[str, ...]) -> None:
     """Begin no job any more, or none of these kinds (archive, forward). What is in hand goes on; instances are received."""
-    with _catalog(config) as catalog, catalog.write() as connection:
+    settings = configuration.load(config)
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.write() as connection:
         pauses.pause(connection, kinds or pauses.KINDS, time.time())
     screen().print(f"Paused: {', '.join(kinds or pauses.KINDS)}.")
 
@@ -88,7 +83,8 @@ def pause(config: Path | None, kinds: tuple[str, ...]) -> None:
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, type=_KIND)
 def resume(config: Path | None, kinds: tuple[str, ...]) -> None:
     """Go on with jobs, or with these kinds (archive, forward)."""
-    with _catalog(config) as catalog, catalog.write() as connection:
+    settings = configuration.load(config)
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.write() as connection:
         pauses.resume(connection, kinds or pauses.KINDS)
     screen().print(f"Resumed: {', '.join(kinds or pauses.KINDS)}.")
 
@@ -98,22 +94,10 @@ def resume(config: Path | None, kinds: tuple[str, ...]) -> None:
 @click.argument("series_instance_uid", metavar="SERIES")
 def prioritize(config: Path | None, series_instance_uid: str) -> None:
     """Bring the jobs of a series, given by its Series Instance UID, before all others."""
-    with _catalog(config) as catalog, catalog.write() as connection:
+    settings = configuration.load(config)
+    with existing_catalog(settings.database, settings.state) as catalog, catalog.write() as connection:
         priority = job_rows.prioritize(connection, series_instance_uid)
     screen().print(f"The series goes first (priority {priority}).")
-
-
-@contextmanager
-def _catalog(config: Path | None) -> Iterator[Catalog]:
-    """Raises NotFound where there never was a node."""
-    settings = configuration.load(config)
-    if not settings.database.exists():
-        raise NotFound(f"There is no node in {settings.state}.", hint="`hexdicom node run` starts one.")
-    catalog = open_catalog(settings.database)
-    try:
-        yield catalog
-    finally:
-        catalog.close()
 
 
 COMMANDS = (jobs, requeue, pause, resume, prioritize)

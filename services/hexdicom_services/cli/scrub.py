@@ -11,7 +11,7 @@ import click
 
 from hexdicom.errors import VerificationError
 from hexdicom_services import settings as configuration
-from hexdicom_services.cli.keeping import opened
+from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import emit, json_option, messages, screen, table
 from hexdicom_services.cli.peers import config_option
 from hexdicom_services.scrub import Scrubber
@@ -44,7 +44,7 @@ def scrub(config: Path | None, decode: float | None, as_json: bool) -> int:
     share = settings.scrub.decode_share if decode is None else decode
     files: Counter[str] = Counter()
     damaged = []
-    with opened(settings) as catalog, messages().status("reading") as line:
+    with existing_catalog(settings.database, settings.state) as catalog, messages().status("reading") as line:
         for look in Scrubber(catalog, settings, time.time, share).everything():
             files[look.fate] += look.files
             if look.fate != "sound":

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 
+from hexdicom.dicom.attributes import UNREADABLE
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import commitments
 from hexdicom_services.catalog.commitments import Instance
@@ -45,7 +45,7 @@ def on_action(event: Event, catalog: Catalog, settings: Settings) -> tuple[int |
         if len(sequence) > _MOST:
             return _refuse(Commit.TOO_MUCH, f"More than {_MOST} instances in one request.", peer), None
         instances = [Instance(str(one.ReferencedSOPClassUID), str(one.ReferencedSOPInstanceUID)) for one in sequence]
-    except (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException):
+    except UNREADABLE:
         return _refuse(Commit.INVALID, "The request cannot be read.", peer), None
     try:
         with catalog.write() as connection:

@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import InstanceAvailabilityNotification  # type: ignore[attr-defined]
 
+from hexdicom.dicom.attributes import UNREADABLE
 from hexdicom.errors import StoreError
 from hexdicom_services.catalog import procedure_steps
 from hexdicom_services.catalog.procedure_steps import COMPLETED, DISCONTINUED, IN_PROGRESS
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FINAL = 0xA710  # Error ID: "may no longer be updated", PS3.4 table F.7.2-2
-_DAMAGED = (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException)
 
 Answer = tuple[int | Dataset, Dataset | None]
 
@@ -42,7 +41,7 @@ def on_create(event: Event, catalog: Catalog) -> Answer:
         notification = request.AffectedSOPClassUID == InstanceAvailabilityNotification
         series = _listed(said, "ReferencedSeriesSequence" if notification else "PerformedSeriesSequence")
         state = str(said.get("PerformedProcedureStepStatus") or "")
-    except _DAMAGED:
+    except UNREADABLE:
         return CreateStep.INVALID_VALUE, None
     if not notification and state != IN_PROGRESS:
         return (CreateStep.INVALID_VALUE if state else CreateStep.MISSING), None
@@ -71,7 +70,7 @@ def on_set(event: Event, catalog: Catalog) -> Answer:
         said = event.modification_list
         series = _listed(said, "PerformedSeriesSequence") if "PerformedSeriesSequence" in said else None
         state = str(said.get("PerformedProcedureStepStatus") or IN_PROGRESS)
-    except _DAMAGED:
+    except UNREADABLE:
         return SetStep.INVALID_VALUE, None
     if state not in (IN_PROGRESS, COMPLETED, DISCONTINUED):
         return SetStep.INVALID_VALUE, None

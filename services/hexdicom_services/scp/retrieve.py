@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from hexdicom_services.catalog.found import Sendable
     from hexdicom_services.peer import Peer
+    from hexdicom_services.scp.incoming import Limits
     from hexdicom_services.scp.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,11 @@ _MAX_CONTEXTS = 128  # PS3.8 section 9.3.2.2
 class NodeEntity(AE):
     """An application entity that sends stored objects from their files, also to where C-MOVE tells it to.
 
-    watchers: handlers of every association that it opens.
+    watchers: handlers of every association that it opens. limits: of what its peers send, see transport.NodeSocket.
     """
 
     watchers: Sequence[EventHandlerType] = ()
+    limits: Limits | None = None
 
     def associate(self, *args: Any, refused: bool = False, **kwargs: Any) -> Association:
         """refused: nothing will be sent, so nobody is called; pynetdicom wants an association before it takes a status."""

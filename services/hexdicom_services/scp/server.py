@@ -90,12 +90,12 @@ class Receiver:
         listener = listener or listen(*address)
         spool = Spool(settings.spool, receiver.disk_reserve_mb << 20)
         limits = Limits(spool.incoming, most=receiver.max_object_mb << 20, reserve=receiver.disk_reserve_mb << 20)
-        configure_pynetdicom(receiver.max_pdu, limits)
+        configure_pynetdicom(receiver.max_pdu)
         self._catalog: Catalog = open_catalog(settings.database)
         self._desk = Desk(self._catalog, spool, clock)
         self._auditor = Auditor(Trail.of(settings, self._catalog), clock)
         self._ae = application_entity(settings, name)
-        self._ae.watchers = self._auditor.handlers
+        self._ae.watchers, self._ae.limits = self._auditor.handlers, limits
         full = partial(low_disk.why_not, spool=spool, services=(*SERVICES, StorageCommitmentPushModel))
         admission = Admission(settings, self._auditor.refused, room=self._ae.room, full=full)
         door = Door(context, receiver.request_timeout, receiver.max_pending, partial(self._auditor.refused, ""))

@@ -37,7 +37,6 @@ class NodeSocket(transport.AssociationSocket):
     """The transport of one association."""
 
     largest_pdu = 1 << 17
-    limits = incoming.Limits()
 
     def __init__(self, assoc: Association, *args: Any, **kwargs: Any) -> None:
         super().__init__(assoc, *args, **kwargs)
@@ -47,7 +46,10 @@ class NodeSocket(transport.AssociationSocket):
             assoc.dul._run_loop_delay = 0
             assoc.dul.to_provider_queue = _Announcing(self._wake)
             assoc.dimse.msg_queue = Messages(assoc, patient=True)
-            incoming.install(assoc, self.limits)
+            # Of our own entity alone: whoever else receives in this process looks for a data set in memory.
+            limits = getattr(assoc.ae, "limits", None)
+            if limits is not None:
+                incoming.install(assoc, limits)
 
     def __del__(self) -> None:
         os.close(self._wake)
@@ -61,13 +63,16 @@ class NodeSocket(transport.AssociationSocket):
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True  # decrypted already, so nothing that select could see
         try:
-            readable, _, _ = select.select([self.socket.fileno(), self._wake], [], [], _WAIT)
-            if self._wake in readable:
+            poll = select.poll()  # select knows no descriptor beyond 1023, and an association has two
+            poll.register(self.socket.fileno(), select.POLLIN)
+            poll.register(self._wake, select.POLLIN)
+            ready = {descriptor for descriptor, _ in poll.poll(_WAIT * 1000)}
+            if self._wake in ready:
                 os.eventfd_read(self._wake)
         except (OSError, ValueError):
             self.event_queue.put("Evt17")
             return False
-        return len(readable) > (self._wake in readable)
+        return len(ready) > (self._wake in ready)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """So many bytes, or fewer where the connection ends or they do not come in time. Never raises."""
@@ -129,7 +134,7 @@ class _Announcing(queue.Queue[Any]):
         os.eventfd_write(self._wake, 1)
 
 
-def configure_pynetdicom(max_pdu: int, limits: incoming.Limits) -> None:
+def configure_pynetdicom(max_pdu: int) -> None:
     """All process-wide switches of pynetdicom, for the process that answers peers."""
     _config.UNRESTRICTED_STORAGE_SERVICE = True  # whatever a study contains, private SOP classes included
     negotiation.install()
@@ -138,5 +143,4 @@ def configure_pynetdicom(max_pdu: int, limits: incoming.Limits) -> None:
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
     NodeSocket.largest_pdu = max_pdu
-    NodeSocket.limits = limits
     transport.AssociationSocket = NodeSocket  # type: ignore[misc]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
+from hexdicom.dicom.attributes import UNREADABLE
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, Patience, associate, failure, status_of
 from hexdicom_services.statuses import Failure
 from hexdicom_services.statuses import Report as Answer
@@ -112,7 +112,7 @@ def read_report(event: Event) -> Report | Answer:
         good, bad = said.get("ReferencedSOPSequence") or (), said.get("FailedSOPSequence") or ()
         committed = tuple(str(one.ReferencedSOPInstanceUID) for one in good)
         failed = {str(one.ReferencedSOPInstanceUID): int(one.get("FailureReason") or Failure.PROCESSING_FAILURE) for one in bad}
-    except (AttributeError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, BytesLengthException):
+    except UNREADABLE:
         return Answer.INVALID
     return Report(transaction_uid, committed, failed) if transaction_uid else Answer.MISSING
 
