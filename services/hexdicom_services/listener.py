@@ -41,6 +41,11 @@ class Door:
     told: Callable[[str, str], None] | None = None
 
 
+def say_closed(address: str, why: str) -> None:
+    """Logs that a connection of that address was closed, and why."""
+    log.warning("a connection of %s was closed: %s", address, why, extra={"event": "connection.closed", "peer": address})
+
+
 class Listener(ThreadedAssociationServer):
     """Listens through a Door."""
 
@@ -96,6 +101,6 @@ class Listener(ThreadedAssociationServer):
                 return
             self._told = {known: at for known, at in self._told.items() if now - at < _QUIET}
             self._told[address] = now
-        log.warning("a connection of %s was closed: %s", address, why, extra={"event": "connection.closed", "peer": address})
+        say_closed(address, why)
         if self._door.told is not None:
             self._door.told(address, why)

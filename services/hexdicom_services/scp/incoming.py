@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.pdu import A_ABORT_RQ
 
+from hexdicom_services.listener import say_closed
 from hexdicom_services.part10 import file_head
 
 if TYPE_CHECKING:
@@ -183,9 +184,7 @@ def install(association: Association, limits: Limits) -> None:
             _prepare(association, limits)
             plain(primitive)
         except Exception as error:
-            address = association.remote.get("address", "")
-            extra = {"event": "connection.closed", "peer": address}
-            log.warning("a connection of %s was closed: %s", address, _why(error), extra=extra)
+            say_closed(str(association.remote.get("address", "")), _why(error))
             log.debug("the message that could not be read", exc_info=True)
             _cut(association)
 

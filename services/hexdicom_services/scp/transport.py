@@ -5,7 +5,8 @@ What is changed, and why (DESIGN notes, service.md section 3):
 - a PDU is read into one buffer, not in pieces of 4096 bytes;
 - the length that a peer announces for a PDU is bounded: pynetdicom believes 4 GiB;
 - a PDU has to arrive, and to be taken, in time: pynetdicom waits for ever for the rest of one;
-- the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time.
+- the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time;
+- an answer that is ready when the connection has gone is dropped: pynetdicom's thread dies of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import _config, transport
+from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 
+from hexdicom_services.listener import say_closed
 from hexdicom_services.messages import Messages
 from hexdicom_services.scp import incoming, negotiation
 
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 SLACK = 1 << 20  # an association request may be larger than any P-DATA PDU, but not by more
 _WAIT = 0.05  # seconds; bounds how late timers and shutdown are noticed
+_CLOSED = ("Sta1", "Sta13")  # no connection; one of which only the end is awaited
 
 
 class NodeSocket(transport.AssociationSocket):
@@ -45,6 +49,7 @@ class NodeSocket(transport.AssociationSocket):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc.dul._run_loop_delay = 0
             assoc.dul.to_provider_queue = _Announcing(self._wake)
+            assoc.dul.state_machine = _States(assoc.dul)
             assoc.dimse.msg_queue = Messages(assoc, patient=True)
             # Of our own entity alone: whoever else receives in this process looks for a data set in memory.
             limits = getattr(assoc.ae, "limits", None)
@@ -77,7 +82,7 @@ class NodeSocket(transport.AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """So many bytes, or fewer where the connection ends or they do not come in time. Never raises."""
         if nr_bytes > self.largest_pdu + SLACK:
-            self._cut(f"it announced a PDU of {nr_bytes} bytes")
+            say_closed(_address(self.assoc), f"it announced a PDU of {nr_bytes} bytes")
             return bytearray()
         if self.socket is None:
             return bytearray()
@@ -91,7 +96,7 @@ class NodeSocket(transport.AssociationSocket):
                     break
                 done += count
         except TimeoutError:
-            self._cut("it did not send the rest of a PDU")
+            say_closed(_address(self.assoc), "it did not send the rest of a PDU")
         except OSError:
             log.debug("a connection broke", exc_info=True)
         view.release()
@@ -106,7 +111,7 @@ class NodeSocket(transport.AssociationSocket):
             self.socket.settimeout(self._patience)
             self.socket.sendall(bytestream)
         except TimeoutError:
-            self._cut("it did not take what was sent")
+            say_closed(_address(self.assoc), "it did not take what was sent")
             self.event_queue.put("Evt17")
         except OSError:
             self.event_queue.put("Evt17")
@@ -117,9 +122,34 @@ class NodeSocket(transport.AssociationSocket):
         seconds = self.assoc.network_timeout if self.assoc.is_established else self.assoc.acse_timeout
         return float(seconds or 60.0)
 
-    def _cut(self, why: str) -> None:
-        address = self.assoc.remote.get("address", "")
-        log.warning("a connection of %s was closed: %s", address, why, extra={"event": "connection.closed", "peer": address})
+
+def _address(association: Association) -> str:
+    return str(association.remote.get("address", ""))
+
+
+class _States(StateMachine):
+    """The state machine of PS3.8 section 9.2, which survives what the table does not know.
+
+    One thread asks for a response to be sent while the other learns that the peer has aborted; or a peer sends an A-ABORT whose
+    source no standard names. pynetdicom raises, which ends its thread and leaves the connection to the garbage collector.
+    """
+
+    def do_action(self, event: str) -> None:
+        if (event, self.current_state) not in TRANSITION_TABLE:
+            log.debug("event %s came in state %s", event, self.current_state)
+            if self.current_state not in _CLOSED:
+                self._end(f"{event} cannot be in {self.current_state}")
+            return
+        try:
+            super().do_action(event)
+        except Exception:  # whatever a peer's bytes brought about; pynetdicom has logged it
+            self._end("it sent a PDU that cannot be read")
+
+    def _end(self, why: str) -> None:
+        say_closed(_address(self.dul.assoc), why)
+        if self.dul.socket is not None:
+            self.dul.socket.close()
+        super().do_action("Evt17")  # the connection was closed: whoever waits for the peer learns of it
 
 
 class _Announcing(queue.Queue[Any]):
