@@ -66,7 +66,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(small_disk: Path, reserve_mb: i
         assert {int(answer.Status) for answer in refused} == {0xA700}
         assert all(answer.ErrorComment for answer in refused)
         assert scu.echo(Peer("HEXDICOM", "127.0.0.1", port)) < 5
-        node.check_consistent(sender.acknowledged)
+        node.check_consistent(sender.acknowledged, refused=True)
         remount(small_disk, "64m")
         again = Sender(port, every)
         again.start()

@@ -57,7 +57,11 @@ class Desk:
         self._thread.start()
 
     def receive(self, delivery: Delivery, noticed: Callable[[Identity], None] | None = None) -> instances.Outcome:
-        """Keeps an instance. Raises StoreError, and keeps nothing, where that is not possible. `noticed` is told what it is."""
+        """Keeps an instance. Raises StoreError where that is not possible. `noticed` is told what it is.
+
+        Where the file could be written and the row could not, the file stays without one: another association may be about to
+        acknowledge the same content at the same path. Receiving it again, or the next start, gives it a row.
+        """
         sha256, size, identity = _look(delivery)
         if noticed is not None:
             noticed(identity)
