@@ -1,7 +1,7 @@
 """The residual layer: every voxel, exactly or within a bound, by prediction from what is already decoded.
 
-The predictor is named by its identifier at the head of the layer. New archives are made with predictor 2, the network; predictor 1,
-linear, is decoded for ever.
+The predictor is named by its identifier at the head of the layer. New archives are made with predictor 3, the network; predictor 1,
+linear, and predictor 2, the network with coarser rounding, are decoded for ever.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def parse(layer: bytes, shape: Shape) -> Stream:
     (identifier,) = reader.fields("i")
     if identifier == linear.IDENTIFIER:
         return linear.parse(reader, len(layer), shape)
-    if identifier == network.IDENTIFIER:
-        return network.parse(reader, len(layer), shape)
+    if identifier in network.IDENTIFIERS:
+        return network.parse(reader, identifier, len(layer), shape)
     raise UnsupportedVersion(
         f"The residual layer was made with predictor {identifier}, which this hexdicom does not have.", hint="Update hexdicom."
     )

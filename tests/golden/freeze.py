@@ -43,6 +43,13 @@ def wide(dtype: str) -> np.ndarray:
     )
 
 
+def masked() -> np.ndarray:
+    """(4, 2, 36, 40) coarse noise, and the least value wherever it would be small: symbols of several values, one of them alone"""
+    values = 40 * cine(4, 2, 36, 40).astype(np.int32) % 4096
+    values += np.random.default_rng(6).integers(-300, 300, values.shape)
+    return np.where(values < 1000, 0, values).astype(np.int16)
+
+
 def cases() -> dict[str, tuple[np.ndarray, Profile]]:
     near = {"kind": "near-lossless", **QUICK}
     return {
@@ -62,6 +69,12 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "network-lossless-prior-3": (cine(), Profile(prior=3, adapt_steps=0, **QUICK)),
         "network-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
         "network-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
+        # predictor 3; those named network-… were frozen when there was only predictor 2
+        "rounded-lossless-adapted": (cine(8, 1, 64, 72), Profile(**QUICK)),
+        "rounded-lossless-masked": (masked(), Profile(prior=7, adapt_steps=0, **QUICK)),
+        "rounded-near-lossless-2": (cine(), Profile(prior=8, adapt_steps=0, max_error=2, **near)),
+        "rounded-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
+        "rounded-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 

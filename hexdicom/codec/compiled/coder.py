@@ -10,7 +10,7 @@ from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.mixture import below, distribution
 from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
-from hexdicom.codec.network.stream import ESCAPE_BITS, LOW, PRECISION, TOTAL
+from hexdicom.codec.network.stream import ESCAPE_BITS, LOW, PRECISION, ROUNDED, TOTAL
 
 BLOCK = 64  # voxels whose inputs stay in the first cache
 DONE, TRUNCATED = 0, 1
@@ -42,7 +42,7 @@ def code_slice(
     done: (1,) voxels so far, for a progress display.
     """
     times, height, width = values.shape
-    low, high, max_error = bounds
+    low, high, max_error, predictor = bounds
     step = 2 * max_error + 1
     mantissa, recency = tables[4], tables[5]
     field_yx, field_tx, field_ty = field
@@ -102,12 +102,17 @@ def code_slice(
                 t_, y_, x_ = place[b]
                 combined = combine(output[b], difference[b])
                 centre16, shift, reach = distribution(
-                    output[b], reference[b], activity[b], combined, low, high, max_error, mantissa, tables, mixture
+                    output[b], reference[b], activity[b], combined, bounds, mantissa, tables, mixture
                 )
                 centre = (centre16 + 8) >> 4
                 smallest, largest = -((centre - low + max_error) // step), (high - centre + max_error) // step
-                least, greatest = max(smallest >> shift, -reach - 1), min(largest >> shift, reach + 1)
-                free = TOTAL - (2 * reach + 3)
+                # the value `low` has a symbol to itself (predictor 3)
+                origin = (smallest + 1) & ((1 << shift) - 1) if predictor == ROUNDED else 0
+                least, greatest = max((smallest - origin) >> shift, -reach - 1), min((largest - origin) >> shift, reach + 1)
+                alone = least if predictor == ROUNDED and least > -reach - 1 else least - 1
+                # each symbol that there may be has a frequency of at least 1; predictor 2 counts those beyond the bounds too
+                first, last = (least, greatest) if predictor == ROUNDED else (-reach - 1, reach + 1)
+                free = TOTAL - (last - first + 1)
                 if decode:
                     lane = index % lanes
                     state = states[lane]
@@ -117,7 +122,7 @@ def code_slice(
                     start, end = 0, TOTAL
                     while over - under > 1:
                         middle = (under + over) >> 1
-                        bound = below(middle, shift, reach, least, greatest, centre, step, mixture, free, tables)
+                        bound = below(middle, shift, origin, first, least, greatest, centre, step, mixture, free, tables)
                         if bound <= slot:
                             under, start = middle, bound
                         else:
@@ -129,8 +134,10 @@ def code_slice(
                         state = (state << 16) | words[position]
                         position += 1
                     states[lane] = state
-                    q, symbol = under << shift, under
+                    q, symbol = (under << shift) + origin, under
                     length = ESCAPE_BITS if symbol == -reach - 1 or symbol == reach + 1 else shift
+                    if symbol == alone:
+                        q, length = smallest, 0
                     if length:
                         if bit + length > bits:
                             return TRUNCATED, position, bit
@@ -138,21 +145,21 @@ def code_slice(
                         for _ in range(length):
                             raw = raw << 1 | (raw_bytes[bit >> 3] >> (7 - (bit & 7))) & 1
                             bit += 1
-                        q = raw - (1 << (ESCAPE_BITS - 1)) if length == ESCAPE_BITS else q | raw
+                        q = raw - (1 << (ESCAPE_BITS - 1)) if length == ESCAPE_BITS else q + raw
                     q = clamp(q, smallest, largest)
                 else:
                     gap = np.int64(truth[t_, y_, x_]) - centre
                     q = (abs(gap) + max_error) // step
                     if gap < 0:
                         q = -q
-                    symbol = clamp(q >> shift, -reach - 1, reach + 1)
-                    start = below(symbol, shift, reach, least, greatest, centre, step, mixture, free, tables)
-                    end = below(symbol + 1, shift, reach, least, greatest, centre, step, mixture, free, tables)
+                    symbol = clamp((q - origin) >> shift, -reach - 1, reach + 1)
+                    start = below(symbol, shift, origin, first, least, greatest, centre, step, mixture, free, tables)
+                    end = below(symbol + 1, shift, origin, first, least, greatest, centre, step, mixture, free, tables)
                     record[0][entry], record[1][entry] = start, end - start
                     if symbol == -reach - 1 or symbol == reach + 1:
                         record[2][entry], record[3][entry] = q + (1 << (ESCAPE_BITS - 1)), ESCAPE_BITS
-                    else:
-                        record[2][entry], record[3][entry] = q & ((1 << shift) - 1), shift
+                    elif symbol != alone:
+                        record[2][entry], record[3][entry] = (q - origin) & ((1 << shift) - 1), shift
                     entry += 1
                 value = clamp(centre + q * step, low, high)
                 values[t_, y_, x_] = value

@@ -13,6 +13,7 @@ from hexdicom.codec.network import field, rounding, sampling, weights
 from hexdicom.codec.network.field import FieldPlanes
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
 from hexdicom.codec.network.parameters import Adapted, parts
+from hexdicom.codec.network.soap import Soap
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _RENEW = 150  # steps on one sample: each example is seen about twice, so that a
 _BATCH = 4096
 _VOXELS_PER_STEP = 300
 _LARGE, _MOST_TIMES = 1 << 24, 2.0
-_RATE, _FIELD_RATE = 4e-3, 6e-2
+_RATE, _FIELD_RATE = 5e-3, 6e-2
 _EVERY = 3  # of the held-out examples, one in so many says how sensitive the loss is to each weight
 _CURVATURE_WEIGHTS = (1.0, 2.0, 4.0)  # weights err together, which a diagonal does not know: measured, not trusted
 
@@ -51,7 +52,7 @@ def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> 
 def adapt(
     series: sampling.Series, prior: Prior, max_error: int, steps: int, learns: Learns, progress: Callable[[float], None]
 ) -> Adapted:
-    """steps: Adam steps of a large series. A smaller one has time for more, a very small one learns by heart and takes fewer.
+    """steps: of SOAP, for a large series. A smaller one has time for more, a very small one learns by heart and takes fewer.
     learns: what is fitted; `all` is best, the others show what each part is worth.
 
     Where nothing pays, the prior is kept as it is.
@@ -121,16 +122,13 @@ def _fit(
     voxels: int,
     progress: Callable[[float], None],
 ) -> None:
-    groups = [{"params": list(network.parameters()), "at": _RATE}]
-    if planes is not None:
-        groups.append({"params": list(planes.parameters()), "at": _FIELD_RATE})
-    optimiser = torch.optim.Adam(groups, lr=_RATE, fused=True)
+    optimiser = Soap(list(network.parameters()))
+    of_planes = None if planes is None else torch.optim.Adam(planes.parameters(), fused=True)
     train = next(samples)
     for step in range(steps):
         if step and step % _RENEW == 0:
             train = next(samples)
-        for group in optimiser.param_groups:
-            group["lr"] = group["at"] * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
+        pace = (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
         begin = step % _RENEW % max(1, len(train) // _BATCH) * _BATCH
         part = train.part(slice(begin, begin + _BATCH))
         loss = network.bits(part, _field(planes, part)).mean()
@@ -138,10 +136,15 @@ def _fit(
         change = torch.nn.utils.parameters_to_vector(network.parameters()) - start
         spread = change.detach().abs().mean() + 1e-3
         loss = loss + change.abs().sum() / (spread * math.log(2) * voxels)
-        optimiser.zero_grad()
+        network.zero_grad()
+        if planes is not None:
+            planes.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(_RATE * pace)
+        if of_planes is not None:
+            of_planes.param_groups[0]["lr"] = _FIELD_RATE * pace
+            of_planes.step()
         if step % 10 == 0 or step == steps - 1:
             network.project()
             progress(step / steps)

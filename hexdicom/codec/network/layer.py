@@ -1,4 +1,4 @@
-"""The residual layer under predictor 2: parameters, then one stream for each slice, which is decoded alone."""
+"""The residual layer under predictors 2 and 3: parameters, then one stream for each slice, which is decoded alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.network.field import Slice
     from hexdicom.codec.profile import Learns
 
-IDENTIFIER = 2
+IDENTIFIERS = stream.FLOORED, stream.ROUNDED
 _VOXELS_PER_BYTE = 1 << 16
 Shape = tuple[int, int, int, int]
 
@@ -50,7 +50,7 @@ def encode(
     def code(
         series: sampling.Series, adapted: Adapted, number: int, step: str
     ) -> tuple[Parameters, list[bytes], NDArray[np.int32]]:
-        parameters = Parameters(low, high, order, series.linear, adapted, number)
+        parameters = Parameters(stream.ROUNDED, low, high, order, series.linear, adapted, number)
         share: Callable[[float], None] = partial(progress, step)
         if device.type == "cpu":
             return parameters, *_Coder(parameters, shape, max_error).encode_all(values, share)
@@ -66,7 +66,7 @@ def encode(
     parameters, pieces, decoded = code(series, adapted, chosen.number, "voxels")
     lengths = np.array([len(piece) for piece in pieces], "<u4").tobytes()
     block = parameters.to_bytes()
-    head = np.array([IDENTIFIER, parameters.low, parameters.high, len(block)], "<i4").tobytes()
+    head = np.array([parameters.predictor, parameters.low, parameters.high, len(block)], "<i4").tobytes()
     return head + block + lengths + b"".join(pieces), decoded
 
 
@@ -79,17 +79,17 @@ class Stream:
     pieces: tuple[bytes, ...]
 
 
-def parse(reader: Reader, size: int, shape: Shape) -> Stream:
+def parse(reader: Reader, predictor: int, size: int, shape: Shape) -> Stream:
     """Check what can be checked before memory for a (T, Z, Y, X) volume is taken.
 
-    reader: what follows the identifier of a layer of `size` bytes. Raises BitstreamError.
+    predictor: one of IDENTIFIERS. reader: what follows the identifier of a layer of `size` bytes. Raises BitstreamError.
     """
     low, high, length = reader.fields("3i")
     if not -32768 <= low <= high <= 65535:
         raise BitstreamError(f"The residual layer claims values from {low} to {high}.")
     if size * _VOXELS_PER_BYTE < int(np.prod(shape)):
         raise Truncated(f"A residual layer of {size} bytes cannot hold {int(np.prod(shape))} voxels.")
-    parameters = from_reader(Reader(reader.take(length), "parameter block of the residual layer"), low, high, shape)
+    parameters = from_reader(Reader(reader.take(length), "parameter block of the residual layer"), predictor, low, high, shape)
     lengths = reader.array("<u4", shape[1]).tolist()
     pieces = tuple(reader.take(n) for n in lengths)
     reader.end()
@@ -116,7 +116,7 @@ class _Coder:
         self._slice = (times, height, width)
         self._references, self._linear = parameters.references, parameters.linear
         self._network = _padded(parameters.adapted.network)
-        self._bounds = parameters.low, parameters.high, max_error
+        self._bounds = parameters.low, parameters.high, max_error, parameters.predictor
         one = parameters.adapted.field
         self._fields: list[Slice] = field.absent(shape) if one is None else one.slices(shape)
         self._tables = (

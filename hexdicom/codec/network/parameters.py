@@ -40,8 +40,9 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """low, high: bounds of the values. references: (T, 3) times, -1 for none; linear: (VALUES,) in 1/4096."""
+    """predictor: FLOORED or ROUNDED; low, high: bounds of the values. references: (T, 3) times, -1 for none; linear: (VALUES,) in 1/4096."""
 
+    predictor: int
     low: int
     high: int
     references: NDArray[np.int64]
@@ -72,7 +73,7 @@ class Parameters:
         )
 
 
-def from_reader(reader: Reader, low: int, high: int, shape: tuple[int, int, int, int]) -> Parameters:
+def from_reader(reader: Reader, predictor: int, low: int, high: int, shape: tuple[int, int, int, int]) -> Parameters:
     """The inverse of `Parameters.to_bytes`, of a (T, Z, Y, X) series. Raises BitstreamError."""
     number, length = reader.fields("2I")
     chosen = prior.load(number)
@@ -94,7 +95,7 @@ def from_reader(reader: Reader, low: int, high: int, shape: tuple[int, int, int,
     order = np.where(behind == 0, -1, times - behind)
     linear = reader.array("<i2", VALUES).astype(np.float64)
     one = field.from_reader(reader, shape) if reader.left else None
-    return Parameters(low, high, np.ascontiguousarray(order), linear, Adapted(network, change, steps, one), number)
+    return Parameters(predictor, low, high, np.ascontiguousarray(order), linear, Adapted(network, change, steps, one), number)
 
 
 def parts(sizes: Sequence[int]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ LOW = 1 << 32  # a lane's state lies in LOW..LOW · 2^16
 WORD = 16
 ESCAPE_BITS = 18
 REACH_LIMIT = 2046
+FLOORED, ROUNDED = 2, 3  # identifiers of this predictor in its two forms, which differ in how outputs become frequencies
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ Result = TypeVar("Result")
 _TOGETHER = 1 << 18  # voxels of a wavefront, over all slices, that are worked on at once: about 2 GB
 _CALL = 1 << 18, 1 << 11  # on a GPU, on a CPU: so much arithmetic takes as long as to call for it
 _MOST_ENTRIES = 1 << 23
-_BIAS = 1 << (stream.ESCAPE_BITS - 1)
 
 
 def encode(
@@ -102,7 +101,7 @@ class _Walk:
     def __init__(self, parameters: Parameters, shape: Shape, slices: Sequence[int], max_error: int, device: torch.device) -> None:
         times, _, height, width = shape
         self._slices, self._shape, self._device = list(slices), (times, height, width), device
-        self._bounds = Bounds(parameters.low, parameters.high, max_error)
+        self._bounds = Bounds(parameters.low, parameters.high, max_error, parameters.predictor)
         planes = parameters.adapted.field
         fields = field.absent(shape) if planes is None else planes.slices(shape)
         self._tables = Tables(device)
@@ -125,11 +124,9 @@ class _Walk:
             seen, chances = self._look(front)
             gap = wanted[:, front.place] - chances.centre
             q = gap.sign() * ((gap.abs() + self._bounds.max_error) // chances.step)
-            symbol = torch.minimum(torch.maximum(q >> chances.shift, -chances.reach - 1), chances.reach + 1)
+            symbol = chances.symbol(q)
             start, end = chances.below(symbol), chances.below(symbol + 1)
-            escapes = chances.escapes(symbol)
-            raw = torch.where(escapes, q + _BIAS, q & ((1 << chances.shift) - 1))
-            length = torch.where(escapes, stream.ESCAPE_BITS, chances.shift)
+            raw, length = chances.raw_bits(symbol, q), chances.raw_length(symbol)
             for kept, part in zip(record, (start, end - start, raw, length), strict=True):
                 kept[:, begin : begin + len(front.place)] = part
             begin += len(front.place)
@@ -211,15 +208,11 @@ class _Source:
             self._advance(slot, start, end)
             symbols.append(symbol)
         symbol = torch.cat(symbols, 1)  # (Z, n)
-        escapes = chances.escapes(symbol)
-        length = torch.where(escapes, stream.ESCAPE_BITS, chances.shift)
-        raw = self._bits(length)
-        q = torch.where(escapes, raw - _BIAS, symbol << chances.shift | raw)
+        q = chances.quantised(symbol, self._bits(chances.raw_length(symbol)))
         missing = (self._word > self._last_word) | (self._bit > self._last_bit)  # (Z,)
         if missing.any():
             raise stream.truncated(self._slices[int(missing.nonzero()[0])])
-        # a damaged stream may escape the bounds; the predictor must never see such a value
-        return torch.minimum(torch.maximum(q, chances.smallest), chances.largest)
+        return q
 
     def end(self) -> None:
         """Raise BitstreamError unless every stream was used up and every lane is back where the encoder began."""

@@ -65,8 +65,8 @@ def refine(data: bytes, planes: list[int], shape: Shape, bound: int) -> list[int
     reader = Reader(data)
     check(prod(shape) <= 65536 * len(data), "the layer is too short for its volume")
     predictor, low, high, length = reader.numbers("i", 4)
-    check(predictor in (1, 2) and length >= 0, "unknown predictor")
+    check(predictor in (1, 2, 3) and length >= 0, "unknown predictor")
     check_bounds(low, high)
-    if predictor == 2:
-        return Network(Reader(reader.take(length)), low, high, shape, bound).slices(reader)
+    if predictor > 1:
+        return Network(Reader(reader.take(length)), predictor, low, high, shape, bound).slices(reader)
     return linear_values(reader, length, low, high, planes, shape, bound)

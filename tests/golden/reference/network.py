@@ -1,4 +1,4 @@
-"""The residual layer of predictor 2, the network (section 7)."""
+"""The residual layer of predictors 2 and 3, the network (section 7)."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ class SliceStream(Stream):
 
 
 class Network:
-    """Predictor 2 (section 7)."""
+    """Predictors 2 and 3 (section 7)."""
 
-    def __init__(self, reader: Reader, low: int, high: int, shape: Shape, bound: int) -> None:
+    def __init__(self, reader: Reader, predictor: int, low: int, high: int, shape: Shape, bound: int) -> None:
+        self.third = predictor == 3
         self.low, self.high, self.shape, self.bound = low, high, shape, bound
         number, length = reader.numbers("I", 2)
         steps, levels, kinds = (reader.numbers("B", 8) for _ in range(3))
@@ -185,10 +186,17 @@ class Network:
 
     def voxel(self, stream: SliceStream, place: int, r: int, d: list[int], a: int, o: list[int]) -> int:
         """The voxel at this place of its group (sections 7.6 and 7.7)."""
-        least, most = 16 * self.low, 16 * self.high
-        mu = clamp(r + (sum(o[i] * d[i] for i in range(97)) >> 18), least, most)
-        means = [clamp(mu + (o[100 + k] * a >> 15), least, most) for k in range(3)]
-        levels = [clamp((o[103 + k] >> 11) + (lg(a) >> 1), 0, 255) for k in range(3)]
+        margin = self.high - self.low + 1 if self.third else 0
+        least, most = 16 * (self.low - margin), 16 * (self.high + margin)
+
+        def by(value: int, bits: int) -> int:
+            """value / 2^bits: predictor 3 rounds, predictor 2 rounds down."""
+            return rounded(value, bits) if self.third else value >> bits
+
+        unbound = clamp(r + by(sum(o[i] * d[i] for i in range(97)), 18), least, most)
+        means = [clamp(unbound + by(o[100 + k] * a, 15), least, most) for k in range(3)]
+        mu = clamp(unbound, 16 * self.low, 16 * self.high)
+        levels = [clamp(by(o[103 + k], 11) + by(lg(a), 1), 0, 255) for k in range(3)]
         logits = [o[97 + k] >> 11 for k in range(3)]
         shares = [SHARE[min(255, max(logits) - logit)] for logit in logits]
         weights = [4096 * share // sum(shares) for share in shares]
@@ -200,17 +208,23 @@ class Network:
         shift = max(0, (finest >> 4) - 8 - (step.bit_length() - 1))
         widest = max(12 * SCALE[level] + abs(mean - mu) for level, mean in zip(levels, means, strict=True))
         escape = min(2046, (widest // (16 * step) >> shift) + 2) + 1
-        under, over = max(low >> shift, -escape), min(high >> shift, escape)
+        origin = (low + 1) % 2**shift if self.third else 0
+        under, over = max(low - origin >> shift, -escape), min(high - origin >> shift, escape)
+        alone = under if self.third and under > -escape else None
+        first, last = (under, over) if self.third else (-escape, escape)
 
         def below(j: int) -> int:
             """Cumulative frequency below symbol j, `under` < j <= `over`."""
-            edge, total = 16 * (c + (j << shift) * step) - 8 * step, 0
+            edge, total = 16 * (c + ((j << shift) + origin) * step) - 8 * step, 0
             for mean, level, weight in zip(means, levels, weights, strict=True):
                 total += weight * sigma(clamp(edge - mean, -(2**22), 2**22) * INVERSE[level] >> 20)
-            return ((total >> 12) * (2**20 - 2 * escape - 1) >> 30) + j + escape
+            return ((total >> 12) * (2**20 - (last - first + 1)) >> 30) + j - first
 
         slot = stream.slot(place)
         j = under + bisect_right(range(under + 1, over + 1), slot, key=below)
         stream.advance(place, 0 if j == under else below(j), 2**20 if j == over else below(j + 1))
-        q = stream.bits(18) - 2**17 if abs(j) == escape else (j << shift) + stream.bits(shift)
+        if j == alone:
+            q = low
+        else:
+            q = stream.bits(18) - 2**17 if abs(j) == escape else (j << shift) + origin + stream.bits(shift)
         return clamp(c + step * clamp(q, low, high), self.low, self.high)

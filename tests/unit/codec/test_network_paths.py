@@ -17,6 +17,7 @@ from hexdicom.codec.network.neighbours import FIELD_CHANNELS, IN_FRAME, INPUTS, 
 from hexdicom.codec.network.parameters import Adapted, Parameters
 from hexdicom.codec.planes import PLANES, Size
 from hexdicom.codec.reader import Reader
+from hexdicom.codec.network.stream import FLOORED, ROUNDED
 from hexdicom.errors import BitstreamError, Truncated
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def parameters(rng: np.random.Generator, values: Values, wild: bool = False, wit
     one = planes(rng, (shape[0], shape[1], shape[2], shape[3])) if with_field else None
     made = network(rng, wild)
     adapted = Adapted(made, np.zeros(len(made.flat()), np.int64), np.zeros(2 * weights.LAYERS, np.int64), one)
-    return Parameters(int(values.min()), int(values.max()), earlier, linear, adapted, 1)
+    predictor = int(rng.choice((FLOORED, ROUNDED)))
+    return Parameters(predictor, int(values.min()), int(values.max()), earlier, linear, adapted, 1)
 
 
 def series(rng: np.random.Generator, shape: Shape, low: int, high: int, noise: float) -> Values:
