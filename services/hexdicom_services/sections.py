@@ -95,6 +95,11 @@ class TlsSection(_Section):
     key: Path | None = Field(None, description="Its key, which others must not be able to read. Default: in the same file.")
     key_password: Path | None = Field(None, description="File that holds the password of the key.")
     ca: Path | None = Field(None, description="Certificates that we trust. Default, for calls that we make: the system's.")
+    crl: Path | None = Field(
+        None,
+        description="Revocation lists (PEM) of the authorities that peers' certificates are from. Who is on one is refused, and so "
+        "is everybody once it has ended. Looked at again when the file changes.",
+    )
     client_certificates: Verify = Field("required", description="Of callers: required, optional (wrong ones are refused), off.")
     minimum_version: Literal["1.2", "1.3"] = Field("1.2", description="Oldest version of TLS that is spoken.")
 
