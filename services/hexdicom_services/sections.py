@@ -57,6 +57,12 @@ class ReceiverSection(_Section):
     processes: int = Field(1, ge=1, le=64, description="Processes that receive, all on the one port.")
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at once, of all processes; more are refused.")
     max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address, of each process.")
+    max_associations_per_minute: int = Field(
+        6000,
+        ge=0,
+        le=100000,
+        description="Associations that one IP address may have in a minute, of each process; more are refused for now. 0: no limit.",
+    )
     max_pending: int = Field(
         128,
         ge=2,
