@@ -61,7 +61,7 @@ class ReceiverSection(_Section):
         6000,
         ge=0,
         le=100000,
-        description="Associations that one IP address may have in a minute, of each process; more are refused for now. 0: no limit.",
+        description="Associations of one IP address in a minute, of each process; more are refused for now. 0: no limit.",
     )
     max_pending: int = Field(
         128,
