@@ -143,6 +143,7 @@ def test_a_machine_without_a_node_restores_as_before(site: Site, archive: Path, 
     head = dcmread(next(archive.glob("*.dcm")))
     site.run("restore", "--from", "pacs", "--study", head.StudyInstanceUID, "--out", tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 6
+    site.run("restore", "--from", "pacs", "--study", NEVER_MADE, "--out", tmp_path / "out", code=3)
     assert not site.settings.state.exists()
 
 
@@ -154,6 +155,7 @@ def test_a_trail_that_cannot_be_left_keeps_no_images_back(
     site.run("restore", "--from", "pacs", "--study", head.StudyInstanceUID, "--out", tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 6
     assert capsys.readouterr().err.count("The audit trail of the node does not tell of this") == 1
+    site.run("restore", "--from", "pacs", "--study", NEVER_MADE, "--out", tmp_path / "out", code=3)
 
 
 def test_a_legal_hold_and_its_end_are_told(site: Site) -> None:

@@ -29,7 +29,7 @@ from hexdicom_services.audit import occasions
 from hexdicom_services.audit.message import Participant
 from hexdicom_services.audit.occasions import Party, Study
 from hexdicom_services.audit.trail import Trail
-from hexdicom_services.catalog.session import existing_catalog
+from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.witness import Witness
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from hexdicom_services.audit.message import AuditMessage
+    from hexdicom_services.catalog.session import Catalog
     from hexdicom_services.peer import Peer
     from hexdicom_services.settings import Settings
 
@@ -102,20 +103,23 @@ def errand(settings: Settings, complain: Callable[[str], None], *, ours: bool = 
     Where there is one whose catalog this user cannot open, `complain` is told: they do not act for the node, and what they do
     leaves no trace there.
     """
-    try:
-        if not (settings.state.is_dir() and settings.database.exists()):
-            yield Witness()
-            return
-        opened = existing_catalog(settings.database, settings.state)
-        catalog = opened.__enter__()
-    except (HexdicomError, OSError) as error:
-        complain(f"The audit trail of the node does not tell of this: its catalog cannot be opened ({error}).")
+    catalog = _catalog(settings, complain)
+    if catalog is None:
         yield Witness()
         return
     try:
         yield Errand(Trail.of(settings, catalog), complain, ours=ours)
     finally:
         catalog.close()
+
+
+def _catalog(settings: Settings, complain: Callable[[str], None]) -> Catalog | None:
+    try:
+        if settings.state.is_dir() and settings.database.exists():
+            return open_catalog(settings.database)
+    except (HexdicomError, OSError) as error:
+        complain(f"The audit trail of the node does not tell of this: its catalog cannot be opened ({error}).")
+    return None
 
 
 def reads_store(settings: Settings, sources: Iterable[Path]) -> bool:
