@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hexdicom.dicom.phantom import beating_heart
-from hexdicom_services.sections import ArchiveSection, WorkerSection
+from hexdicom_services.sections import WorkerSection
 
 from ..security.conftest import Authority
 from .node_process import NodeProcess
@@ -85,8 +85,7 @@ def test_a_cluster_with_tls_encodes_and_who_has_no_certificate_of_it_is_turned_a
     }
     right = WorkerSection(**where, cluster_certificate=pair.certificate, cluster_key=pair.key)
     wrong = WorkerSection(**where, cluster_certificate=strange.certificate, cluster_key=strange.key)
-    more = {"worker": wrong, "archive": ArchiveSection(profile="fast")}
-    node = NodeProcess(tmp_path / "node", more=more)
+    node = NodeProcess(tmp_path / "node", more={"worker": wrong})
     try:
         node.start()
         series = list(beating_heart(slices=2, phases=3, rows=32, columns=32))

@@ -13,7 +13,7 @@ import pytest
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.part10 import read_head
-from hexdicom_services.sections import ArchiveSection, WorkerSection
+from hexdicom_services.sections import WorkerSection
 
 from .node_process import NodeProcess
 from .test_node_killed import WORKER, deliver
@@ -57,7 +57,7 @@ def test_a_series_that_kills_its_worker_three_times(tmp_path: Path, how: signal.
 
 def test_a_series_for_which_memory_is_short_three_times(tmp_path: Path) -> None:
     """The kernel gives the worker no more than it has: an encoder that needs more fails, or takes its process with it."""
-    node = NodeProcess(tmp_path / "node", more={"archive": ArchiveSection(profile="fast")})
+    node = NodeProcess(tmp_path / "node")
     try:
         node.start()
         small = list(beating_heart(slices=1, phases=4, rows=24, columns=24, seed=7))
