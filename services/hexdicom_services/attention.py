@@ -15,7 +15,6 @@ from hexdicom.errors import ConfigError
 from hexdicom_services import revocation, vitals
 from hexdicom_services.catalog import audit_rows, pauses
 from hexdicom_services.catalog.models import commitment, delivery, job, series
-from hexdicom_services.certificates import ended
 from hexdicom_services.notices import notices
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def _revocation(situation: Situation) -> Iterator[Attention]:
         yield Attention("error", error.message, "hexdicom node check")
         return
     if due <= situation.now:
-        yield Attention("error", ended(situation.settings.tls.crl, due), "hexdicom node check")
+        yield Attention("error", revocation.ended(situation.settings.tls.crl, due), "hexdicom node check")
 
 
 def _count(connection: Connection, *conditions: object) -> int:

@@ -12,7 +12,6 @@ from hexdicom_services.tls import Certificate, authorities, client_context, day,
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from hexdicom_services.settings import Settings
 
@@ -57,15 +56,10 @@ def _revocation(settings: Settings) -> tuple[bool | None, str]:
     assert settings.tls.crl is not None
     due, now = min(one.due for one in revocation.read(settings.tls.crl)), time.time()
     if due <= now:
-        return False, ended(settings.tls.crl, due)
+        return False, revocation.ended(settings.tls.crl, due)
     if due == math.inf:
         return True, f"The revocation list {settings.tls.crl} says no date on which it ends."
     return (None if due - now < _SOON_LIST else True), f"The revocation list {settings.tls.crl} is good until {day(due)}."
-
-
-def ended(file: Path, due: float) -> str:
-    """What is wrong with a revocation list that has ended, and what helps."""
-    return f"The revocation list {file} ended on {day(due)}: no certificate is taken. Put the new one of your authority there."
 
 
 def _judge(settings: Settings, side: Literal["server", "client"]) -> tuple[bool | None, str]:

@@ -13,6 +13,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from hexdicom.errors import ConfigError
@@ -59,6 +60,12 @@ def load(context: ssl.SSLContext, file: Path) -> None:
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"{file} holds a revocation list that cannot be read.", hint=_HINT) from error
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def ended(file: Path, due: float) -> str:
+    """What is wrong with a list that has ended, and what helps."""
+    on = datetime.fromtimestamp(due, UTC).date().isoformat()
+    return f"The revocation list {file} ended on {on}: no certificate is taken. Put the new one of your authority there."
 
 
 class Listening(ssl.SSLContext):
