@@ -58,11 +58,16 @@ class Server:
                 return
         pytest.fail((self.folder / "log").read_text()[-2000:])
 
-    def kill(self) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Every process of it gets this signal; one that is stopped (SIGSTOP) takes connections and answers nothing."""
         assert self.process is not None
         own = self.process.pid
         for pid in [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import func, select
 
-from hexdicom_services import vitals
+from hexdicom.errors import ConfigError
+from hexdicom_services import revocation, vitals
 from hexdicom_services.catalog import audit_rows, pauses
 from hexdicom_services.catalog.models import commitment, delivery, job, series
 from hexdicom_services.notices import notices
@@ -142,8 +143,22 @@ def _audit(situation: Situation) -> Iterator[Attention]:
         yield Attention("warning", what, "hexdicom node check, and [audit] in the configuration")
 
 
+def _revocation(situation: Situation) -> Iterator[Attention]:
+    if situation.settings.tls.crl is None:
+        return
+    try:
+        due = min(one.due for one in revocation.read(situation.settings.tls.crl))
+    except ConfigError as error:
+        yield Attention("error", error.message, "hexdicom node check")
+        return
+    if due <= situation.now:
+        yield Attention("error", revocation.ended(situation.settings.tls.crl, due), "hexdicom node check")
+
+
 def _count(connection: Connection, *conditions: object) -> int:
     return connection.scalar(select(func.count()).select_from(job).where(*conditions)) or 0  # type: ignore[arg-type]
 
 
-SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (_disk, _processes, _jobs, _kept, _commitments, _audit)
+SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (
+    _disk, _processes, _jobs, _kept, _commitments, _audit, _revocation,
+)  # fmt: skip

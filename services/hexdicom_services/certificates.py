@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
+from hexdicom_services import revocation
 from hexdicom_services.collector import Collector
 from hexdicom_services.tls import Certificate, authorities, client_context, day, own_certificate, server_context
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from hexdicom_services.settings import Settings
 
+_SOON_LIST: Final = 86400.0  # seconds before the end of a revocation list; the next one is published before
 _SOON: Final = 30 * 86400.0  # seconds before its end in which a certificate is to be renewed
 
 
@@ -26,6 +29,8 @@ def tls_checks(settings: Settings) -> list[tuple[str, Callable[[Settings], tuple
         checks.append(("TLS client", _client))
     if settings.tls.ca is not None and (calls or settings.tls.enabled):
         checks.append(("TLS authorities", _authorities))
+    if settings.tls.crl is not None and (calls or settings.tls.enabled):
+        checks.append(("TLS revocation", _revocation))
     return checks
 
 
@@ -45,6 +50,16 @@ def _authorities(settings: Settings) -> tuple[bool | None, str]:
     if not found:
         return False, f"{settings.tls.ca} holds no certificate of an authority; set ca in [tls] to the file of yours."
     return _time_left(min(found, key=lambda one: one.not_after), time.time())
+
+
+def _revocation(settings: Settings) -> tuple[bool | None, str]:
+    assert settings.tls.crl is not None
+    due, now = min(one.due for one in revocation.read(settings.tls.crl)), time.time()
+    if due <= now:
+        return False, revocation.ended(settings.tls.crl, due)
+    if due == math.inf:
+        return True, f"The revocation list {settings.tls.crl} says no date on which it ends."
+    return (None if due - now < _SOON_LIST else True), f"The revocation list {settings.tls.crl} is good until {day(due)}."
 
 
 def _judge(settings: Settings, side: Literal["server", "client"]) -> tuple[bool | None, str]:

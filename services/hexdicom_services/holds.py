@@ -10,22 +10,36 @@ from hexdicom import durable
 from hexdicom_services.catalog import originals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from hexdicom_services.catalog.session import Catalog
 
 
-def put(catalog: Catalog, state: Path, study: str, reason: str, now: float) -> bool:
-    """Nothing of a study may be released from now on; False where it was on hold before. Raises StoreError."""
+def put(
+    catalog: Catalog, state: Path, study: str, reason: str, now: float, told: Callable[[Connection], None] | None = None
+) -> bool:
+    """Nothing of a study may be released from now on; False where it was on hold before. Raises StoreError.
+
+    told: says it elsewhere in the catalog, in the same transaction.
+    """
     durable.write(_file(state, study), json.dumps({"study_instance_uid": study, "reason": reason}).encode())
     with catalog.write() as connection:
+        if told is not None:
+            told(connection)
         return originals.put_on_hold(connection, study, reason, now)
 
 
-def end(catalog: Catalog, state: Path, study: str, reason: str, now: float) -> bool:
-    """Ends a hold; False where there was none. Raises StoreError."""
+def end(
+    catalog: Catalog, state: Path, study: str, reason: str, now: float, told: Callable[[Connection], None] | None = None
+) -> bool:
+    """Ends a hold; False where there was none. Raises StoreError. told: as above, where there was one."""
     with catalog.write() as connection:
         done = originals.take_off_hold(connection, study, reason, now)
+        if done and told is not None:
+            told(connection)
     with durable.on_disk(state):
         _file(state, study).unlink(missing_ok=True)
     return done

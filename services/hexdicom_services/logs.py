@@ -25,6 +25,7 @@ EVENTS: Final = {
     "process.died": "a process of the node ended by itself and is started again",
     "association.refused": "a peer was not let in",
     "connection.closed": "a connection was cut: TLS failed, too many, too slow, or not DICOM",
+    "tls.revocation": "a new revocation list cannot be read; the one before counts until it ends",
     "receiver.unguarded": "who may call is not said, so others than the peers are refused",
     "audit.waiting": "the collector of the audit trail does not take messages; they wait in the catalog",
     "audit.resumed": "the collector of the audit trail takes messages again",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from hexdicom.errors import NotFound
 from hexdicom.report import RestoredInstance, RestoreReport
 from hexdicom_services import scu
 from hexdicom_services.scu.association import DEFAULT_PATIENCE, Patience
+from hexdicom_services.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,6 +47,14 @@ class Request:
     def __post_init__(self) -> None:
         if not (self.patient_id or self.study_instance_uid or self.series_instance_uid):
             raise ValueError("A request names a patient, a study or a series.")
+
+    @property
+    def identifier(self) -> Dataset:
+        """The same as the keys of a query."""
+        key = Dataset()
+        key.PatientID, key.StudyInstanceUID = self.patient_id, self.study_instance_uid
+        key.SeriesInstanceUID = self.series_instance_uid
+        return key
 
     def __str__(self) -> str:
         if self.series_instance_uid:
@@ -75,13 +84,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How to go about it: the same for every instance."""
+    """How to go about it: the same for every instance. witness: is told of what is done."""
 
     now: datetime
     form: Form = "original"
     device: str = "auto"
     progress: Progress | None = None
     patience: Patience = DEFAULT_PATIENCE
+    witness: Witness = field(default_factory=Witness)
 
     def counted(self, step: str) -> Callable[[int, int], None] | None:
         """The progress callback for things that are counted."""
@@ -97,6 +107,12 @@ def fetch(peer: Peer, request: Request, out: Path, work: Work) -> Outcome:
     A file that is there with the same bytes is left, so an interrupted run is taken up by running it again. Raises
     NotFound, PeerError, StoreError; ArchiveError or BitstreamError where nothing could be restored.
     """
+    return _fetch(peer, request, out, work, keep=True)
+
+
+def _fetch(peer: Peer, request: Request, out: Path, work: Work, *, keep: bool) -> Outcome:
+    """keep: what is written stays there."""
+    work.witness.asked(peer, request.identifier)
     held = find(peer, request, work.patience)
     suspects = [item for item in held if _may_be_archive(item)]
     instances: list[RestoredInstance] = []
@@ -109,7 +125,7 @@ def fetch(peer: Peer, request: Request, out: Path, work: Work) -> Outcome:
             missing += _get(peer, suspects, archives, "fetch archives", work)
             _separate(archives, others)
         if any(archives.glob("*.dcm")):
-            report = _restore([archives], out, work)
+            report = _restore([archives], out, work, keep=keep)
             instances += report.instances
             problems += report.problems
         given = {one.sop_instance_uid for one in instances}
@@ -120,26 +136,28 @@ def fetch(peer: Peer, request: Request, out: Path, work: Work) -> Outcome:
         if rest:
             missing += _get(peer, rest, others, "fetch instances", work)
         if any(others.glob("*.dcm")):
-            instances += _restore([others], out, work).instances
+            instances += _restore([others], out, work, keep=keep).instances
     return Outcome(RestoreReport(tuple(instances), tuple(problems)), tuple(missing))
 
 
 def fetch_and_send(peer: Peer, request: Request, destination: Peer, work: Work) -> Outcome:
     """The same, sent on to another peer instead of written."""
     with tempfile.TemporaryDirectory(prefix="hexdicom-") as folder:
-        outcome = fetch(peer, request, Path(folder), work)
+        outcome = _fetch(peer, request, Path(folder), work, keep=False)
         return _send(outcome, destination, work)
 
 
 def restore_and_send(archives: Sequence[Path], destination: Peer, work: Work) -> Outcome:
     """Archive files restored and sent to a peer."""
+    work.witness.opened(archives)
     with tempfile.TemporaryDirectory(prefix="hexdicom-") as folder:
-        return _send(Outcome(_restore(archives, Path(folder), work)), destination, work)
+        return _send(Outcome(_restore(archives, Path(folder), work, keep=False)), destination, work)
 
 
 def restore_files(archives: Sequence[Path], out: Path, work: Work) -> Outcome:
     """Archive files restored into a folder."""
-    return Outcome(_restore(archives, out, work))
+    work.witness.opened(archives)
+    return Outcome(_restore(archives, out, work, keep=True))
 
 
 def find(peer: Peer, request: Request, patience: Patience = DEFAULT_PATIENCE) -> list[Dataset]:
@@ -189,6 +207,7 @@ def _may_be_archive(item: Dataset) -> bool:
 def _get(peer: Peer, items: Sequence[Dataset], into: Path, step: str, work: Work) -> list[scu.Received]:
     """Fetch; returns what did not come."""
     got = scu.get(peer, items, into, progress=work.counted(step), patience=work.patience)
+    work.witness.fetched(peer, [one.path for one in got if one.state == "received"])
     return [one for one in got if one.state == "failed"]
 
 
@@ -200,8 +219,11 @@ def _separate(archives: Path, others: Path) -> None:
                 path.replace(others / path.name)
 
 
-def _restore(archives: Sequence[Path], out: Path, work: Work) -> RestoreReport:
-    return pipeline.restore(archives, out, as_=work.form, now=work.now, device=work.device, progress=work.progress)
+def _restore(archives: Sequence[Path], out: Path, work: Work, *, keep: bool) -> RestoreReport:
+    report = pipeline.restore(archives, out, as_=work.form, now=work.now, device=work.device, progress=work.progress)
+    if keep:
+        work.witness.written(out, [one.path for one in report.instances if one.path is not None])
+    return report
 
 
 @contextmanager
@@ -218,4 +240,5 @@ def _workspace(out: Path) -> Iterator[Path]:
 def _send(outcome: Outcome, destination: Peer, work: Work) -> Outcome:
     paths = [one.path for one in outcome.restored.instances if one.path is not None]
     sent = scu.store(destination, paths, progress=work.counted("send"), patience=work.patience)
+    work.witness.sent(destination, [one.path for one in sent if one.state == "sent"])
     return Outcome(outcome.restored, outcome.missing, sent)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from hexdicom_services.audit.occasions import Party
     from hexdicom_services.catalog.originals import Kept, Original
     from hexdicom_services.catalog.session import Catalog
     from hexdicom_services.settings import Settings
@@ -63,13 +64,22 @@ def weigh(catalog: Catalog, settings: Settings, now: float, *, study: str = "") 
 
 
 def release(
-    catalog: Catalog, settings: Settings, clock: Callable[[], float], *, study: str = "", device: str = "auto"
+    catalog: Catalog,
+    settings: Settings,
+    clock: Callable[[], float],
+    *,
+    study: str = "",
+    device: str = "auto",
+    operator: Party | None = None,
 ) -> Iterator[Verdict]:
-    """Releases every series that may go, one after the other, each proved right before. Raises StoreError."""
+    """Releases every series that may go, one after the other, each proved right before. Raises StoreError.
+
+    operator: who wants it now, for the audit trail; None: the node by its rules.
+    """
     with catalog.read() as connection:
         everything = originals.kept(connection, study=study)
     for kept in everything:
-        yield release_series(catalog, settings, kept, clock, device)
+        yield release_series(catalog, settings, kept, clock, device, operator)
 
 
 def release_next(catalog: Catalog, settings: Settings, clock: Callable[[], float]) -> Verdict | None:
@@ -88,7 +98,9 @@ def release_next(catalog: Catalog, settings: Settings, clock: Callable[[], float
     return None
 
 
-def release_series(catalog: Catalog, settings: Settings, kept: Kept, clock: Callable[[], float], device: str) -> Verdict:
+def release_series(
+    catalog: Catalog, settings: Settings, kept: Kept, clock: Callable[[], float], device: str, operator: Party | None = None
+) -> Verdict:
     """Proves and releases one series, or says why it stays. Raises StoreError."""
     uid = kept.series_instance_uid
     with catalog.read() as connection:
@@ -112,20 +124,20 @@ def release_series(catalog: Catalog, settings: Settings, kept: Kept, clock: Call
             reasons = ["instances came while it was being proved"]
         if reasons:
             return _verdict(kept, reasons)
-        _record_release(connection, Trail.of(settings, catalog), members, now)
+        _record_release(connection, Trail.of(settings, catalog), members, now, operator)
     _delete(catalog, Spool(settings.spool), members, now, kept.study_instance_uid)
     extra = {"event": "series.released", "series": short(uid)}
     log.info("%d originals of series %s were released: their archive gives them back", len(members), short(uid), extra=extra)
     return replace(_verdict(kept, []), released=True)
 
 
-def _record_release(connection: Connection, trail: Trail, members: Sequence[Original], now: float) -> None:
+def _record_release(connection: Connection, trail: Trail, members: Sequence[Original], now: float, operator: Party | None) -> None:
     """The one place where a release becomes true, and is told of (PS3.15 A.5.3.6)."""
     originals.mark(connection, members, now)
     study = members[0].study_instance_uid
     counts = Counter(one.sop_class_uid for one in members)
     about = Study(study, audit_rows.patient_of(connection, study), counts)
-    trail.leave_in(connection, instances_deleted(trail.node, about, "retention: the archive has them", now))
+    trail.leave_in(connection, instances_deleted(trail.node, about, "retention: the archive has them", now, operator))
 
 
 def _delete(catalog: Catalog, spool: Spool, members: Sequence[Original], marked_at: float, study: str) -> None:

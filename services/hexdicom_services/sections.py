@@ -57,6 +57,12 @@ class ReceiverSection(_Section):
     processes: int = Field(1, ge=1, le=64, description="Processes that receive, all on the one port.")
     max_associations: int = Field(64, ge=1, le=1000, description="Associations at once, of all processes; more are refused.")
     max_associations_per_address: int = Field(32, ge=1, le=1000, description="The same from one IP address, of each process.")
+    max_associations_per_minute: int = Field(
+        6000,
+        ge=0,
+        le=100000,
+        description="Associations of one IP address in a minute, of each process; more are refused for now. 0: no limit.",
+    )
     max_pending: int = Field(
         128,
         ge=2,
@@ -95,6 +101,11 @@ class TlsSection(_Section):
     key: Path | None = Field(None, description="Its key, which others must not be able to read. Default: in the same file.")
     key_password: Path | None = Field(None, description="File that holds the password of the key.")
     ca: Path | None = Field(None, description="Certificates that we trust. Default, for calls that we make: the system's.")
+    crl: Path | None = Field(
+        None,
+        description="Revocation lists (PEM) of the authorities that peers' certificates are from. Who is on one is refused, and so "
+        "is everybody once it has ended. Looked at again when the file changes.",
+    )
     client_certificates: Verify = Field("required", description="Of callers: required, optional (wrong ones are refused), off.")
     minimum_version: Literal["1.2", "1.3"] = Field("1.2", description="Oldest version of TLS that is spoken.")
 

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     def tls_files(self) -> TlsFiles:
         """The files of [tls]."""
         tls = self.tls
-        return TlsFiles(tls.certificate, tls.key, tls.key_password, tls.ca, tls.minimum_version)
+        return TlsFiles(tls.certificate, tls.key, tls.key_password, tls.ca, tls.minimum_version, crl=tls.crl)
 
 
 def default_state_dir() -> Path:

@@ -130,4 +130,4 @@ class Returned(Status):
     SUCCESS = 0x0000, "expected, and written"
     NOT_AUTHORIZED = 0x0124, "C-MOVE: not one of the SOP Instance UIDs that were asked for"
     OUT_OF_RESOURCES = 0xA700, "it could not be written"
-    CANNOT_UNDERSTAND = 0xC000, "its SOP Instance UID is not a UID"
+    CANNOT_UNDERSTAND = 0xC000, "its SOP Instance UID is not a UID, or its data set is empty or ends within an element"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hexdicom.errors import ConfigError
+from hexdicom_services.revocation import Listening, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ _VERIFY: Final = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, 
 class TlsFiles:
     """PEM files. key None: in the file of the certificate; ca None: the authorities that the system trusts.
 
+    crl: revocation lists of all authorities whose certificates peers show; None: nobody asks whether one was revoked.
     own: who answers must show this very certificate, whatever its name: that is how our own node is called.
     """
 
@@ -44,6 +46,7 @@ class TlsFiles:
     ca: Path | None = None
     minimum: Literal["1.2", "1.3"] = "1.2"
     own: bool = False
+    crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Certificate:
 
 def server_context(files: TlsFiles, client_certificates: Verify) -> ssl.SSLContext:
     """What a listener speaks. Raises ConfigError that says which file is wrong, and what to do."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = Listening(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context, files)
     if files.certificate is None:
         raise ConfigError("TLS needs a certificate.", hint="Set certificate in [tls] to a PEM file.")
@@ -72,6 +75,8 @@ def server_context(files: TlsFiles, client_certificates: Verify) -> ssl.SSLConte
                 hint='Set ca in [tls] to a PEM file, or client_certificates to "off".',
             )
         _load_ca(context, files.ca)
+        if files.crl is not None:
+            context.follow(files.crl)
     return context
 
 
@@ -89,6 +94,8 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
         context.load_default_certs()
     else:
         _load_ca(context, files.ca)
+    if files.crl is not None and not files.own:
+        load(context, files.crl)
     return context
 
 

@@ -175,6 +175,7 @@ def audit_messages(_: Path) -> str:
     """One message of each occasion, made as the node makes it."""
     party, study = occasions.Party("NODE", "10.0.0.1"), occasions.Study("1.2.3", "7", {"1.2.840.10008.5.1.4.1.1.4": 1})
     samples = {"node": party, "source": party, "destination": party, "caller": party, "requestor": party, "study": study, "at": 0.0}
+    samples |= {"operator": party, "place": "file:///folder"}
     samples |= {"why": "", "action": "C", "sop_class_uid": "1.2", "transfer_syntax_uid": "1.2", "identifier": b""}
     rows = []
     for name, make in inspect.getmembers(occasions, inspect.isfunction):

@@ -25,7 +25,7 @@ from hexdicom_services.messages import Messages
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
-from hexdicom_services.sections import LoggingSection, NodeSection, ReceiverSection, SeriesSection, WorkerSection
+from hexdicom_services.sections import ArchiveSection, LoggingSection, NodeSection, ReceiverSection, SeriesSection, WorkerSection
 from hexdicom_services.settings import Settings
 from hexdicom_services.status import NodeStatus, status
 from hexdicom_services.toml import render_toml
@@ -54,6 +54,7 @@ class NodeProcess:
             "node": NodeSection(port=0, state_dir=self.folder / "state"),
             "receiver": ReceiverSection(disk_reserve_mb=self.reserve_mb),
             "series": SeriesSection(silence=self.silence, settle=min(self.silence, 0.5)),
+            "archive": ArchiveSection(profile="fast"),  # the default one runs in the demo's test, and takes ten times as long
             "worker": WorkerSection(retry_delay=0.5, device="cpu"),
             "logging": LoggingSection(format="text"),
         }

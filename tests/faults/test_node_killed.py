@@ -109,7 +109,7 @@ def test_the_node_killed_while_working(node: NodeProcess) -> None:
     node.start()
     series = list(beating_heart(slices=3, phases=8, rows=64, columns=64))
     deliver(node, series)
-    for moment in (0.0, 0.4, 1.0, 2.0, 3.0, 4.5, 6.0, 7.5):
+    for moment in (0.0, 0.4, 1.0, 1.8, 2.6, 3.5, 4.5, 5.5):
         try:
             node.wait_for(lambda now: now.jobs.get("RUNNING") or now.jobs.get("DONE"), 60)
             time.sleep(moment)
@@ -129,7 +129,7 @@ def test_a_worker_killed_while_working_is_replaced(node: NodeProcess) -> None:
     deliver(node, series)
     for _ in range(2):
         node.wait_for(lambda now: now.jobs.get("RUNNING"), 60)
-        time.sleep(1.5)
+        time.sleep(0.4)
         os.kill(node.children(WORKER)[0], signal.SIGKILL)
         node.wait_for(lambda now: not now.jobs.get("RUNNING"), 60)
     now = node.wait_for(lambda now: now.idle)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,7 @@ from .node_process import NodeProcess
 from .test_node_killed import WORKER, deliver
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from hexdicom_services.status import NodeStatus
 
 pytestmark = pytest.mark.slow
 
@@ -52,12 +55,43 @@ def test_a_series_that_kills_its_worker_three_times(tmp_path: Path, how: signal.
         node.stop()
 
 
+def test_a_series_for_which_memory_is_short_three_times(tmp_path: Path) -> None:
+    """The kernel gives the worker no more than it has: an encoder that needs more fails, or takes its process with it."""
+    node = NodeProcess(tmp_path / "node")
+    try:
+        node.start()
+        small = list(beating_heart(slices=1, phases=4, rows=24, columns=24, seed=7))
+        deliver(node, small)
+        assert node.wait_for(lambda now: now.idle).series == {"ARCHIVED": 1}  # everything is loaded now
+        (pid,) = node.children(WORKER)
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (8 << 20)
+        resource.prlimit(pid, resource.RLIMIT_AS, (most, most))
+        series = list(beating_heart(slices=4, phases=10, rows=128, columns=128))
+        deliver(node, series)
+
+        def set_aside(now: NodeStatus) -> bool:
+            for one in node.children(WORKER):  # one that took the place of another gets no more
+                resource.prlimit(one, resource.RLIMIT_AS, (most, most))
+            return now.series.get("FAILED") == 1
+
+        now = node.wait_for(set_aside, 200)
+        assert now.series == {"ARCHIVED": 1, "FAILED": 1}
+        said = re.search(r"memory|allocat|ended without a word", now.failures[0].reason, re.IGNORECASE)
+        assert said, now.failures[0].reason
+        assert node.rows("select attempts from job where state = 'FAILED'") == [(4,)]
+        check_untouched(node, len(series))
+        node.check_consistent(str(ds.SOPInstanceUID) for ds in series)
+    finally:
+        node.stop()
+
+
 def test_a_series_that_takes_too_long(tmp_path: Path) -> None:
     worker = WorkerSection(retry_delay=0.1, device="cpu", attempts=2, timeout=1)
     node = NodeProcess(tmp_path / "node", more={"worker": worker})
     try:
         node.start()
-        series = list(beating_heart(slices=8, phases=20, rows=128, columns=128))
+        series = list(beating_heart(slices=2, phases=8, rows=192, columns=192))  # few files: passing them through is quick
         deliver(node, series)
         now = node.wait_for(lambda now: now.series.get("FAILED"), 200)
         assert now.failures[0].reason == "It took longer than 1 seconds."

@@ -15,7 +15,7 @@ import pytest
 from hexdicom import pipeline
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.part10 import read_head
-from hexdicom_services.sections import ArchiveSection, RetentionSection
+from hexdicom_services.sections import RetentionSection
 from tests.faults.node_process import NodeProcess, Sender
 from tests.faults.site import encoded
 
@@ -38,8 +38,7 @@ def command(node: NodeProcess, *words: str) -> subprocess.Popen[bytes]:
 def test_killed_while_releasing_and_recalling(tmp_path: Path, tally: Tally) -> None:
     node = NodeProcess(tmp_path / "node")
     rules = {"enabled": True, "keep_days": 0, "interval_hours": 0.0001}
-    updated = {"retention": RetentionSection(**rules), "archive": ArchiveSection(profile="fast")}
-    node.settings = node.settings.model_copy(update=updated)
+    node.settings = node.settings.model_copy(update={"retention": RetentionSection(**rules)})
     every = list(beating_heart(slices=2, phases=6, rows=32, columns=32))
     study = str(every[0].StudyInstanceUID)
     originals = {encoded(ds) for ds in every}

@@ -7,8 +7,9 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,7 @@ MR, IMPLICIT, EXPLICIT = b"1.2.840.10008.5.1.4.1.1.4", b"1.2.840.10008.1.2", b"1
 FIND, GET, VERIFICATION = b"1.2.840.10008.5.1.4.1.2.2.1", b"1.2.840.10008.5.1.4.1.2.2.3", b"1.2.840.10008.1.1"
 CONTEXTS = {1: MR, 3: FIND, 5: GET, 7: VERIFICATION}
 RELEASE, RELEASED = (struct.pack(">BxI", kind, 4) + bytes(4) for kind in (5, 6))
+_SELDOM = 10  # examples of the long tests between two associations that must be answered
 QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LONG = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -44,6 +46,9 @@ class Target:
     process: Supervised
     port: int
     log: Path
+    recent: deque[Any] = field(default_factory=lambda: deque(maxlen=_SELDOM))
+    sent: int = 0
+    culprits: str = ""
 
     def count_threads(self) -> int:
         assert self.process.process is not None
@@ -54,6 +59,24 @@ class Target:
         assert self.process.process is not None
         assert self.process.process.poll() is None, self.log.read_text()[-3000:]
         assert scu.echo(Peer("HEXDICOM", "127.0.0.1", self.port)) < 10
+
+    def check_now_and_then(self, example: Any) -> None:
+        """The process lives; and after every few examples it answers. A failure names all that may have brought it about.
+
+        What comes after the first failure, as when hypothesis looks for a smaller example, finds a process that is dead
+        already: it repeats what was said first.
+        """
+        assert not self.culprits, self.culprits
+        assert self.process.process is not None
+        self.recent.append(example)
+        self.sent += 1
+        try:
+            assert self.process.process.poll() is None, self.log.read_text()[-3000:]
+            if self.sent % _SELDOM == 0:
+                self.check()
+        except Exception as error:
+            self.culprits = f"{error}\nIt was one of these, or all together:\n" + "\n".join(map(repr, self.recent))
+            raise AssertionError(self.culprits) from error
 
     def check_left(self, threads: int) -> None:
         """After all of the tests that this process ran: no thread of a connection lives on, and none ended by an error."""
@@ -103,6 +126,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     threads = found.count_threads()
     yield found
     try:
+        found.check()  # after the last examples of each test too
         found.check_left(threads)
     finally:
         process.stop()
@@ -186,14 +210,14 @@ def check_any_bytes(target: Target, data: bytes) -> None:
     target.check()
 
 
-def check_requests(target: Target, where: list[tuple[float, int]], cut: float | None) -> None:
-    target.send(damaged(REQUEST, where, cut), patience=0.1)
-    target.check()
+def send_request(target: Target, where: list[tuple[float, int]], cut: float | None) -> bytes:
+    asked = damaged(REQUEST, where, cut)
+    target.send(asked, patience=0.1)
+    return asked
 
 
-def check_messages(target: Target, sent: list[bytes]) -> None:
+def send_messages(target: Target, sent: list[bytes]) -> None:
     target.send(REQUEST, b"".join(sent), patience=0.1)
-    target.check()
 
 
 def check_data_sets(target: Target, where: list[tuple[float, int]], cut: float | None, serial: int) -> None:
@@ -214,13 +238,15 @@ def test_any_bytes(target: Target, data: bytes) -> None:
 @QUICK
 @given(changes, cuts)
 def test_damaged_association_requests(target: Target, where: list[tuple[float, int]], cut: float | None) -> None:
-    check_requests(target, where, cut)
+    send_request(target, where, cut)
+    target.check()
 
 
 @QUICK
 @given(st.lists(pdus, min_size=1, max_size=5))
 def test_messages_that_are_none(target: Target, sent: list[bytes]) -> None:
-    check_messages(target, sent)
+    send_messages(target, sent)
+    target.check()
 
 
 @QUICK
@@ -240,14 +266,15 @@ def test_identifying_never_raises(where: list[tuple[float, int]], cut: float | N
 @LONG
 @given(st.lists(pdus, min_size=1, max_size=8))
 def test_messages_that_are_none_for_long(target: Target, sent: list[bytes]) -> None:
-    check_messages(target, sent)
+    send_messages(target, sent)
+    target.check_now_and_then(sent)
 
 
 @pytest.mark.slow
 @LONG
 @given(changes, cuts)
 def test_damaged_association_requests_for_long(target: Target, where: list[tuple[float, int]], cut: float | None) -> None:
-    check_requests(target, where, cut)
+    target.check_now_and_then(send_request(target, where, cut))
 
 
 def test_a_hostile_connection_is_named_in_the_log(target: Target) -> None:

@@ -27,6 +27,7 @@ from hexdicom_services import scu
 from hexdicom_services.part10 import file_head, read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.settings import (
+    ArchiveSection,
     ForwardSection,
     LoggingSection,
     NodeSection,
@@ -76,6 +77,8 @@ class Node:
 
 
 def make_settings(folder: Path, **more: object) -> Settings:
+    """The profile is the fast one: with the default one, which runs in the demo's test, an archive takes ten times as long."""
+    more.setdefault("archive", ArchiveSection(profile="fast"))
     return Settings(
         node=NodeSection(port=0, state_dir=folder / "state"),
         receiver=ReceiverSection(disk_reserve_mb=0),

@@ -29,7 +29,7 @@ from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
 from hexdicom_services.scu.association import associate
-from hexdicom_services.sections import ArchiveSection, RetrieveSection, SeriesSection
+from hexdicom_services.sections import RetrieveSection, SeriesSection
 
 from .conftest import DESTINATION, port, running, tool
 from .test_node_peers import Node, content, make_settings, save, start
@@ -376,7 +376,7 @@ def test_the_first_image_comes_soon(real_data: Path, tmp_path: Path) -> None:
     positions = sorted({float(head.ImagePositionPatient[2]) for head in found.values()})[:_SLICES]
     sources = sorted(path for path, head in found.items() if float(head.ImagePositionPatient[2]) in positions)
     assert len(sources) == 20 * _SLICES
-    settings = make_settings(tmp_path, archive=ArchiveSection(profile="fast"))
+    settings = make_settings(tmp_path)
     process, number = start(settings, tmp_path)
     try:
         node = Node(settings, number)

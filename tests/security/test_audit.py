@@ -64,7 +64,8 @@ def check_structure(text: str) -> ElementTree.Element:
         assert set(participant.attrib) - {"NetworkAccessPointID", "NetworkAccessPointTypeCode"} == {"UserID", "UserIsRequestor"}
         assert participant.get("UserIsRequestor") in ("true", "false")
         assert participant.get("NetworkAccessPointTypeCode") in (None, "1", "2")
-        assert [child.tag for child in participant] in ([], ["RoleIDCode"])
+        assert [child.tag for child in participant] in ([], ["RoleIDCode"], ["RoleIDCode", "MediaIdentifier"])
+        assert [child.tag for child in participant.iter("MediaType")] in ([], ["MediaType"])
     source = root.find("AuditSourceIdentification")
     assert source is not None
     assert set(source.attrib) <= {"AuditEnterpriseSiteID", "AuditSourceID"}
@@ -81,7 +82,7 @@ def check_structure(text: str) -> ElementTree.Element:
             base64.b64decode(detail.attrib["value"], validate=True)
         for sop_class in subject.findall("ParticipantObjectDescription/SOPClass"):
             assert set(sop_class.attrib) == {"UID", "NumberOfInstances"}
-    for name in ("EventID", "EventTypeCode", "RoleIDCode", "ParticipantObjectIDTypeCode"):
+    for name in ("EventID", "EventTypeCode", "RoleIDCode", "ParticipantObjectIDTypeCode", "MediaType"):
         for code in root.iter(name):
             assert set(code.attrib) == CODED
     return root
@@ -99,8 +100,12 @@ MESSAGES = [
     (occasions.transfer_begun(SCANNER, NODE, STUDY, NOW), ("110102", "E", "0")),
     (occasions.transferred(SCANNER, NODE, STUDY, NOW, action="C", requestor=SCANNER), ("110104", "C", "0")),
     (occasions.queried(SCANNER, NODE, "1.2", "1.2.840.10008.1.2", b"\0\xff", NOW), ("110112", "E", "0")),
+    (occasions.exported(NODE, Party("alice", "host"), "file:///media/usb", STUDY, NOW), ("110106", "R", "0")),
+    (occasions.accessed(NODE, Party("alice", "host"), STUDY, NOW), ("110103", "R", "0")),
+    (occasions.protection_changed(NODE, Party("alice", "host"), STUDY, "legal hold ended", NOW), ("110113", "E", "0")),
     (occasions.refused(NODE, SCANNER, "not known", NOW), ("110113", "E", "4")),
     (occasions.instances_deleted(NODE, STUDY, "retention: 30 days", NOW), ("110103", "D", "0")),
+    (occasions.instances_deleted(NODE, STUDY, "retention: 30 days", NOW, Party("alice", "host")), ("110103", "D", "0")),
     (occasions.study_deleted(NODE, STUDY, "retention: 30 days", NOW), ("110105", "D", "0")),
 ]
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -15,6 +16,7 @@ from hexdicom.errors import ConfigError, PeerError
 from hexdicom_services import scu
 from hexdicom_services.callers import Caller, is_loopback
 from hexdicom_services.scp.admission import UNKNOWN_CALLER, WRONG_CALLED, Admission
+from hexdicom_services.scp.rate import Rate
 from hexdicom_services.scu.association import associate
 from hexdicom_services.sections import NodeSection, ReceiverSection
 from hexdicom_services.settings import Settings
@@ -116,6 +118,45 @@ def test_associations_are_counted_in_all_and_by_address(tmp_path: Path) -> None:
             while rejection(running.port, "THIRD") is not None:
                 assert time.monotonic() < until
                 time.sleep(0.1)
+
+
+def test_who_calls_too_often_is_refused_for_now_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = counted_as("throttled")
+    with receiving(tmp_path, receiver={"max_associations_per_minute": 4}) as (running, _):
+        answers = [rejection(running.port, f"CALLER{number % 2}") for number in range(10)]
+        assert answers[:4] == [None] * 4
+        assert answers[-1] == (2, 3, 2)
+        assert answers.count((2, 3, 2)) >= 5  # a slow machine has won one back meanwhile
+    refused = [record for record in caplog.records if getattr(record, "event", "") == "association.refused"]
+    assert ["too many associations a minute" in record.message for record in refused] == [True]
+    assert counted_as("throttled") - before == answers.count((2, 3, 2))
+
+
+def counted_as(result: str) -> float:
+    return REGISTRY.get_sample_value("hexdicom_associations_total", {"result": result}) or 0.0
+
+
+def test_a_rate_is_of_one_address_and_comes_back_with_time() -> None:
+    now = [1000.0]
+    rate = Rate(60, lambda: now[0])
+    assert [rate.takes("10.0.0.7") for _ in range(61)] == [True] * 60 + [False]
+    assert rate.takes("10.0.0.8")
+    assert [rate.is_news("10.0.0.7") for _ in range(3)] == [True, False, False]
+    now[0] += 2
+    assert [rate.takes("10.0.0.7") for _ in range(3)] == [True, True, False]
+    now[0] += 3600
+    assert [rate.takes("10.0.0.7") for _ in range(61)] == [True] * 60 + [False]
+    assert rate.is_news("10.0.0.7")
+    assert all(Rate(0).takes("10.0.0.7") for _ in range(1000))
+
+
+def test_a_thousand_addresses_take_no_memory_for_ever() -> None:
+    now = [1000.0]
+    rate = Rate(1, lambda: now[0])
+    for number in range(20_000):
+        now[0] += 0.1
+        assert rate.takes(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(rate._known) <= 4096
 
 
 def test_connections_without_an_association_are_bounded_and_closed_in_time(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ def test_the_hardened_example_is_taken_but_for_its_certificates(tmp_path: Path) 
     loaded = settings.load(CONFIG / "examples" / "hardened.toml")
     assert explain(loaded)[0] is True
     assert loaded.tls.enabled
-    assert [name for name, _ in tls_checks(loaded)] == ["TLS listener", "TLS client", "TLS authorities"]
+    assert [name for name, _ in tls_checks(loaded)] == ["TLS listener", "TLS client", "TLS authorities", "TLS revocation"]
     with pytest.raises(ConfigError, match="cannot be read"):
         server_context(loaded.tls_files, loaded.tls.client_certificates)
     authority = Authority(tmp_path)
     pair = authority.issue("node")
-    files = {"certificate": pair.certificate, "key": pair.key, "ca": authority.ca}
+    files = {"certificate": pair.certificate, "key": pair.key, "ca": authority.ca, "crl": authority.revoke()}
     complete = loaded.model_copy(update={"tls": loaded.tls.model_copy(update=files)})
-    assert [attempt(complete)[0] for _, attempt in tls_checks(complete)] == [True] * 3
+    assert [attempt(complete)[0] for _, attempt in tls_checks(complete)] == [True] * 4
 
 
 def test_the_example_holds_no_secret_and_says_what_to_change() -> None:

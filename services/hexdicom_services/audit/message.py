@@ -23,6 +23,8 @@ class Code:
 APPLICATION: Final = Code("110150", "Application")
 SOURCE: Final = Code("110153", "Source Role ID")
 DESTINATION: Final = Code("110152", "Destination Role ID")
+DESTINATION_MEDIA: Final = Code("110154", "Destination Media")
+URI: Final = Code("110037", "URI")
 STUDY_INSTANCE_UID: Final = Code("110180", "Study Instance UID")
 SOP_CLASS_UID: Final = Code("110181", "SOP Class UID")
 NODE_ID: Final = Code("110182", "Node ID")
@@ -31,12 +33,16 @@ PATIENT_ID: Final = Code("2", "Patient Number", "RFC-3881")
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """Who took part: an application by its AE title or name. address: IP address or host name, "" where it has none."""
+    """Who took part: an application by its AE title or name, a person, or a medium.
+
+    address: IP address or host name, "" where it has none. media: what kind of medium it is.
+    """
 
     user_id: str
     role: Code | None = None
     is_requestor: bool = False
     address: str = ""
+    media: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ def _participant(root: ElementTree.Element, participant: Participant) -> None:
     element = ElementTree.SubElement(root, "ActiveParticipant", values)
     if participant.role is not None:
         _code(element, "RoleIDCode", participant.role)
+    if participant.media is not None:
+        _code(ElementTree.SubElement(element, "MediaIdentifier"), "MediaType", participant.media)
 
 
 def _subject(root: ElementTree.Element, subject: Subject) -> None:

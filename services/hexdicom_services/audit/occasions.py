@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 from hexdicom_services.audit.message import (
     APPLICATION,
     DESTINATION,
+    DESTINATION_MEDIA,
     NODE_ID,
     PATIENT_ID,
     SOP_CLASS_UID,
     SOURCE,
     STUDY_INSTANCE_UID,
+    URI,
     AuditMessage,
     Code,
     Outcome,
@@ -29,11 +31,13 @@ _BEGIN: Final = Code("110102", "Begin Transferring DICOM Instances")
 _ACCESSED: Final = Code("110103", "DICOM Instances Accessed")
 _TRANSFERRED: Final = Code("110104", "DICOM Instances Transferred")
 _STUDY_DELETED: Final = Code("110105", "DICOM Study Deleted")
+_EXPORT: Final = Code("110106", "Export")
 _QUERY: Final = Code("110112", "Query")
 _ALERT: Final = Code("110113", "Security Alert")
 _START: Final = Code("110120", "Application Start")
 _STOP: Final = Code("110121", "Application Stop")
 _NODE_AUTHENTICATION: Final = Code("110126", "Node Authentication")
+_PROTECTION: Final = Code("110135", "Object Security Attributes Changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,21 @@ def transferred(
     return AuditMessage(_TRANSFERRED, action, at, ends, _about(study), outcome=outcome, description=description)
 
 
+def exported(node: Party, operator: Party, place: str, study: Study, at: float) -> AuditMessage:
+    """A command on the machine has left instances in files (A.5.3.4). place: their folder, as a URI; operator: who ran it."""
+    media = Participant(place, DESTINATION_MEDIA, media=URI)
+    participants = (_user(node, SOURCE), _user(operator, SOURCE, requestor=True), media)
+    return AuditMessage(_EXPORT, "R", at, participants, _about(study))
+
+
+def accessed(node: Party, operator: Party, study: Study, at: float) -> AuditMessage:
+    """A command on the machine opens archive objects of the store (A.5.3.6). operator: who runs it."""
+    participants = (_user(node, APPLICATION), _user(operator, None, requestor=True))
+    return AuditMessage(_ACCESSED, "R", at, participants, _about(study))
+
+
 def queried(source: Party, node: Party, sop_class_uid: str, transfer_syntax_uid: str, identifier: bytes, at: float) -> AuditMessage:
-    """A peer has asked what there is, or for it (A.5.3.10). The identifier is kept as it came, a very long one in part."""
+    """A peer has asked what there is, or for it; or a command here asks a PACS (A.5.3.10). A long identifier is kept in part."""
     details = [("TransferSyntax", transfer_syntax_uid)]
     if len(identifier) > _MOST_QUERY:
         details.append(("Length", str(len(identifier))))
@@ -95,14 +112,24 @@ def refused(node: Party, caller: Party, why: str, at: float) -> AuditMessage:
     )  # fmt: skip
 
 
-def instances_deleted(node: Party, study: Study, why: str, at: float) -> AuditMessage:
-    """Some instances of a study were deleted here (A.5.3.6). why: the rule that allowed it."""
-    return AuditMessage(_ACCESSED, "D", at, (_user(node, APPLICATION, requestor=True),), _about(study, why))
+def instances_deleted(node: Party, study: Study, why: str, at: float, operator: Party | None = None) -> AuditMessage:
+    """Some instances of a study were deleted here (A.5.3.6). why: the rule that allowed it; operator: who wanted it now."""
+    people = () if operator is None else (_user(operator, None, requestor=True),)
+    participants = (_user(node, APPLICATION, requestor=operator is None), *people)
+    return AuditMessage(_ACCESSED, "D", at, participants, _about(study, why))
 
 
 def study_deleted(node: Party, study: Study, why: str, at: float) -> AuditMessage:
     """Everything that was here of a study was deleted (A.5.3.8). why: the rule that allowed it."""
     return AuditMessage(_STUDY_DELETED, "D", at, (_user(node, APPLICATION, requestor=True),), _about(study, why))
+
+
+def protection_changed(node: Party, operator: Party, study: Study, why: str, at: float) -> AuditMessage:
+    """A study was put on legal hold, or its hold was ended (A.5.3.11). why: which of them, and for which reason."""
+    participants = (_user(node, APPLICATION), _user(operator, None, requestor=True))
+    _, patient = _about(study)
+    subject = Subject(study.study_instance_uid, STUDY_INSTANCE_UID, "2", "13", details=(("Alert Description", why),))
+    return AuditMessage(_ALERT, "E", at, participants, (subject, patient), kind=_PROTECTION, description=why)
 
 
 def _user(party: Party, role: Code | None, *, requestor: bool = False) -> Participant:
@@ -116,7 +143,7 @@ def _ends(source: Party, destination: Party, requestor: Party) -> tuple[Particip
     )
 
 
-def _about(study: Study, why: str = "") -> tuple[Subject, ...]:
+def _about(study: Study, why: str = "") -> tuple[Subject, Subject]:
     details = (("Reason", why),) if why else ()
     counts = tuple(sorted(study.instances.items()))
     return (

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from hexdicom.dicom.uids import archive_series_uid
 from hexdicom.errors import NotFound
 from hexdicom_services import scu
+from hexdicom_services.cli import witnesses
 from hexdicom_services.cli.output import emit, json_option, screen, table
 from hexdicom_services.cli.peers import config_option, resolve
 
@@ -37,7 +38,10 @@ def find(node: str, patient: str, study: str, date: str, config: Path | None, as
     Prints every study and its series; those marked `archive` hold a 4-D series that `hexdicom restore --from` gives back.
     """
     peer = resolve(node, config)
-    studies = _studies(peer, PatientID=patient, StudyInstanceUID=study, StudyDate=date)
+    key = _key(_STUDY_KEYS, PatientID=patient, StudyInstanceUID=study, StudyDate=date)
+    with witnesses.of_peer(node, config) as witness:
+        witness.asked(peer, key)
+    studies = _studies(peer, key)
     if not studies:
         raise NotFound(f"{peer} has no study that matches.")
     if as_json:
@@ -59,8 +63,7 @@ def find(node: str, patient: str, study: str, date: str, config: Path | None, as
         screen().print(rows, "")
 
 
-def _studies(peer: Peer, **wanted: str) -> list[dict[str, Any]]:
-    key = _key(_STUDY_KEYS, **wanted)
+def _studies(peer: Peer, key: Dataset) -> list[dict[str, Any]]:
     return [
         {
             "patient_id": _text(match, "PatientID"),

@@ -12,7 +12,10 @@ import click
 from hexdicom.errors import ConfigError, NotFound
 from hexdicom_services import custody, holds, retention
 from hexdicom_services import settings as configuration
-from hexdicom_services.catalog import originals
+from hexdicom_services.audit.errand import operator
+from hexdicom_services.audit.occasions import Study, protection_changed
+from hexdicom_services.audit.trail import Trail
+from hexdicom_services.catalog import audit_rows, originals
 from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
@@ -20,9 +23,13 @@ from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from hexdicom_services.catalog.session import Catalog
+    from hexdicom_services.settings import Settings
 
 study_option = click.option("--study", metavar="UID", default="", help="Only this study.")
 reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the event. No patient's name, please.")
@@ -45,7 +52,8 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
         if dry_run:
             verdicts = list(retention.weigh(catalog, settings, time.time(), study=study))
         else:
-            verdicts = list(retention.release(catalog, settings, time.time, study=study, device=settings.worker.device))
+            now, device = time.time, settings.worker.device
+            verdicts = list(retention.release(catalog, settings, now, study=study, device=device, operator=operator()))
     if as_json:
         emit({"enabled": settings.retention.enabled, "dry_run": dry_run, "series": [asdict(one) for one in verdicts]})
         return
@@ -102,8 +110,20 @@ def hold(study: str, config: Path | None, reason: str, listing: bool) -> None:
         if listing:
             _list_holds(catalog)
             return
-        fresh = holds.put(catalog, settings.state, study, reason, time.time())
+        told = _tell(settings, catalog, study, f"put on legal hold: {reason}" if reason else "put on legal hold")
+        fresh = holds.put(catalog, settings.state, study, reason, time.time(), told)
     screen().print("on hold" if fresh else "was on hold; the reason was changed")
+
+
+def _tell(settings: Settings, catalog: Catalog, study: str, what: str) -> Callable[[Connection], None]:
+    """Leaves in the audit trail what this user does to the protection of a study."""
+    trail = Trail.of(settings, catalog)
+
+    def told(connection: Connection) -> None:
+        about = Study(study, audit_rows.patient_of(connection, study), {})
+        trail.leave_in(connection, protection_changed(trail.node, operator(), about, what, time.time()))
+
+    return told
 
 
 def _list_holds(catalog: Catalog) -> None:
@@ -123,7 +143,8 @@ def unhold(study: str, config: Path | None, reason: str) -> None:
     """End the legal hold of a study."""
     settings = configuration.load(config)
     with existing_catalog(settings.database, settings.state) as catalog:
-        done = holds.end(catalog, settings.state, study, reason, time.time())
+        told = _tell(settings, catalog, study, f"legal hold ended: {reason}" if reason else "legal hold ended")
+        done = holds.end(catalog, settings.state, study, reason, time.time(), told)
     if not done:
         raise NotFound("This study is not on hold.", hint="`hexdicom node hold --list` lists those that are.")
     screen().print("no longer on hold")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hexdicom_services.cli import witnesses
 from hexdicom_services.cli.archive_file import bitstream
 from hexdicom_services.cli.files import write_whole
 from hexdicom_services.cli.output import messages, screen
@@ -31,6 +32,8 @@ def preview(archive: Path, out: Path, slices: int, device: str) -> None:
     from hexdicom_services import picture
 
     picture.check_ending(out)
+    with witnesses.of_files([archive], None) as witness:
+        witness.opened([archive])
     payload = bitstream(archive)
     from hexdicom.codec import preview as decode_planes
 

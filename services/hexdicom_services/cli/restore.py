@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexdicom_services import restorer
+from hexdicom_services.cli import witnesses
 from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, steps
 from hexdicom_services.cli.peers import config_option, resolve
 from hexdicom_services.cli.profile_options import device_option
@@ -53,7 +54,7 @@ def restore(
 
     SRC are archive objects, or folders of them. With --from they are fetched from a node or any PACS that holds them. Every
     instance is proved by its SHA-256; what is there already with the same bytes is left, so an interrupted run is taken up
-    by running it again.
+    by running it again. What is restored from a node, or from a peer that it names, is in the audit trail of that node.
     """
     if (out is None) == (destination is None):
         raise click.UsageError("Give either --out DIR or --to AET@HOST:PORT.")
@@ -62,8 +63,9 @@ def restore(
     if bool(node) != bool(study or series or patient):
         raise click.UsageError("--from goes with --study, --series or --patient.")
     to = resolve(destination, config) if destination else None
-    with steps() as progress:
-        work = Work(datetime.now(UTC), form, device, progress)
+    watched = witnesses.of_peer(node, config) if node else witnesses.of_files(sources, config)
+    with watched as witness, steps() as progress:
+        work = Work(datetime.now(UTC), form, device, progress, witness=witness)
         outcome = _job(sources, node, Request(patient, study, series) if node else None, out, to, config)(work)
     if as_json:
         emit(document(outcome))

@@ -13,6 +13,8 @@ from hexdicom_services import vitals
 from hexdicom_services.catalog.models import meta
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hexdicom_services.catalog.session import Catalog
     from hexdicom_services.settings import Settings
 
@@ -33,12 +35,12 @@ def health(settings: Settings) -> Health:
     return Health({"node": _silent(settings, "node")})
 
 
-def readiness(settings: Settings, catalog: Catalog) -> Health:
-    """Whether an instance that is sent now would be kept."""
+def readiness(settings: Settings, ask_catalog: Callable[[], str]) -> Health:
+    """Whether an instance that is sent now would be kept. ask_catalog: what is wrong with the catalog; may raise StoreError."""
     receivers = [f"receiver-{number}" for number in range(1, settings.receiver.processes + 1)]
     return Health(
         {
-            "catalog": _catalog(catalog),
+            "catalog": _answer(ask_catalog),
             "disk": _disk(settings),
             **{name: _silent(settings, name) for name in receivers},
         }
@@ -52,12 +54,17 @@ def _silent(settings: Settings, name: str) -> str:
     return "" if vital.age < vitals.STALE else f"It has given no sign of life for {vital.age:.0f} seconds."
 
 
-def _catalog(catalog: Catalog) -> str:
+def _answer(ask_catalog: Callable[[], str]) -> str:
     try:
-        with catalog.read() as connection:
-            connection.execute(select(meta.c.value)).first()
+        return ask_catalog()
     except HexdicomError as error:
         return error.message
+
+
+def catalog(opened: Catalog) -> str:
+    """ "" once the catalog has been read. Raises StoreError; may wait for ever for a server that hangs."""
+    with opened.read() as connection:
+        connection.execute(select(meta.c.value)).first()
     return ""
 
 

@@ -1,6 +1,6 @@
 """The process that answers Prometheus and those who ask for health: GET /metrics, /healthz, /readyz.
 
-One answer is made at a time, so that however many ask, the catalog is read by one of them.
+However many ask, the catalog is read by one of them, and all get an answer in seconds, also while the catalog gives none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from hexdicom_services import child
 from hexdicom_services.attention import Situation
 from hexdicom_services.catalog.session import Catalog, open_catalog
 from hexdicom_services.metrics import figures, health
+from hexdicom_services.metrics.bounded import Bounded
 from hexdicom_services.vitals import keep_beating
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds for a request to arrive
+_FIGURES = 8.0  # seconds for the figures of the catalog: Prometheus waits 10
+_READY = 2.0  # seconds for a sign that the catalog answers
 
 
 class Collector:
@@ -43,18 +47,20 @@ class Collector:
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings, self._catalog = settings, catalog
+        self._remembered = Bounded(self._read, _FIGURES, "The catalog does not answer.")
+
+    def _read(self) -> list[Metric]:
+        with self._catalog.read() as connection:
+            situation = Situation(self._settings, connection, time.time(), running=True)
+            return [metric for source in figures.SOURCES for metric in source(situation)]
 
     def collect(self) -> Iterator[Metric]:
         yield from figures.machine(self._settings)
         found: list[Metric] = []
         try:
-            with self._catalog.read() as connection:
-                situation = Situation(self._settings, connection, time.time(), running=True)
-                for source in figures.SOURCES:
-                    found.extend(source(situation))
+            found = self._remembered()
         except HexdicomError as error:
             log.warning("the catalog could not be read for the metrics: %s", error, extra={"event": "loop.error"})
-            found = []
         yield GaugeMetricFamily("hexdicom_catalog_up", "1 where the catalog answers.", float(bool(found)))
         yield from found
 
@@ -77,16 +83,17 @@ class MetricsServer(ThreadingHTTPServer):
             super().server_close()
             raise
         self._registry.register(Collector(settings, self._catalog))
+        self._catalog_answers = Bounded(partial(health.catalog, self._catalog), _READY, "The catalog does not answer.")
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body."""
-        with self._turn:
-            if path == "/metrics":
+        if path == "/metrics":
+            with self._turn:
                 return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
-            if path == "/healthz":
-                return _said(health.health(self._settings))
-            if path == "/readyz":
-                return _said(health.readiness(self._settings, self._catalog))
+        if path == "/healthz":
+            return _said(health.health(self._settings))
+        if path == "/readyz":
+            return _said(health.readiness(self._settings, self._catalog_answers))
         return 404, "text/plain", b"There is /metrics, /healthz and /readyz.\n"
 
     def server_close(self) -> None:

@@ -16,6 +16,7 @@ from hexdicom.errors import ConfigError
 from hexdicom_services.callers import ANYBODY, Caller, is_loopback, plain
 from hexdicom_services.logs import printable
 from hexdicom_services.scp import counted
+from hexdicom_services.scp.rate import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +43,9 @@ UNKNOWN_CALLER: Final = Refusal((1, 1, 3), "its calling AE title and address are
 WRONG_CALLED: Final = Refusal((1, 1, 7), "it calls another AE title")
 TOO_MANY: Final = Refusal((2, 3, 2), "there are too many associations")
 TOO_MANY_OF_ADDRESS: Final = Refusal((2, 3, 2), "its address has too many associations")
+TOO_FAST: Final = Refusal((2, 3, 2), "its address asks for too many associations a minute")
 NO_ROOM: Final = Refusal((2, 3, 2), "it only stores, and the disk is below its reserve")
-REFUSALS: Final = (UNKNOWN_CALLER, WRONG_CALLED, TOO_MANY, TOO_MANY_OF_ADDRESS, NO_ROOM)
+REFUSALS: Final = (UNKNOWN_CALLER, WRONG_CALLED, TOO_MANY, TOO_MANY_OF_ADDRESS, TOO_FAST, NO_ROOM)
 
 
 class Admission:
@@ -69,6 +71,7 @@ class Admission:
         self._room = room or (lambda: receiver.max_associations)
         self._full = full or (lambda _: None)
         self._most_of_address = receiver.max_associations_per_address
+        self._rate = Rate(receiver.max_associations_per_minute)
         self._told = told
         self._admitted: weakref.WeakKeyDictionary[Association, str] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -79,14 +82,16 @@ class Admission:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         address = association.requestor.address or ""
-        refusal = self.judge(calling, called, address) or self._store(association) or self._count(association, address)
+        refusal = self.judge(calling, called, address) or self._hurry(address)
+        refusal = refusal or self._store(association) or self._count(association, address)
         if refusal is None:
             return
-        counted.on_rejected(event)
-        log.warning(
-            "an association of %s at %s was refused: %s", printable(calling), address, refusal.why,
-            extra={"event": "association.refused", "peer": address, "calling": printable(calling)},
-        )  # fmt: skip
+        counted.on_rejected(too_fast=refusal is TOO_FAST)
+        if refusal is not TOO_FAST or self._rate.is_news(address):
+            log.warning(
+                "an association of %s at %s was refused: %s", printable(calling), address, refusal.why,
+                extra={"event": "association.refused", "peer": address, "calling": printable(calling)},
+            )  # fmt: skip
         if self._told is not None and refusal.code[0] == 1:
             self._told(printable(calling), address, refusal.why)
         association.acse.send_reject(*refusal.code)
@@ -104,6 +109,9 @@ class Admission:
         if any(caller.admits(calling, address) for caller in self._callers):
             return True
         return any(peer.ae_title == calling and _is_at(peer, address) for peer in self._peers)
+
+    def _hurry(self, address: str) -> Refusal | None:
+        return None if self._rate.takes(address) else TOO_FAST
 
     def _store(self, association: Association) -> Refusal | None:
         why = self._full(association)

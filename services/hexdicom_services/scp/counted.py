@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 for _status in Store:
     STORES.labels(f"{_status:04X}")
-_ACCEPTED, _REJECTED = ASSOCIATIONS.labels("accepted"), ASSOCIATIONS.labels("rejected")
+_ACCEPTED, _REJECTED, _TOO_FAST = (ASSOCIATIONS.labels(result) for result in ("accepted", "rejected", "throttled"))
 
 
 def counted(on_store: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,5 +35,5 @@ def on_accepted(event: Event) -> None:
     _ACCEPTED.inc()
 
 
-def on_rejected(event: Event) -> None:
-    _REJECTED.inc()
+def on_rejected(*, too_fast: bool) -> None:
+    (_TOO_FAST if too_fast else _REJECTED).inc()

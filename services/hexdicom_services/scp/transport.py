@@ -142,7 +142,8 @@ class _States(StateMachine):
             return
         try:
             super().do_action(event)
-        except Exception:  # whatever a peer's bytes brought about; pynetdicom has logged it
+        except Exception:  # whatever a peer's bytes brought about
+            log.debug("the state machine failed at %s", event, exc_info=True)
             self._end("it sent a PDU that cannot be read")
 
     def _end(self, why: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydicom.dataset import Dataset
 
+from hexdicom_services.elements import what_is_missing
 from hexdicom_services.statuses import Returned
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Received:
 
 
 class Inbox:
-    """Takes C-STORE operations: writes, fsyncs, renames, and only then answers success.
+    """Takes C-STORE operations: writes, fsyncs, renames, and only then answers success; refuses a data set that is not whole.
 
     expected: SOP Instance UIDs; any other is answered 0x0124. None takes everything.
     """
@@ -51,6 +52,7 @@ class Inbox:
         self.folder, self.progress, self.total, self.done = folder, progress, total, 0
         self.expected = expected
         self.failed: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self.error: OSError | None = None
         self.reached = False  # an association came about, so the next one may too
 
@@ -63,9 +65,15 @@ class Inbox:
     def __call__(self, event: Event) -> int | Dataset:
         uid = str(cast("C_STORE", event.request).AffectedSOPInstanceUID)
         if self.expected is not None and uid not in self.expected:
-            return _not_asked_for()
+            return _refusal(Returned.NOT_AUTHORIZED, "Only what was asked for by C-MOVE is taken here.")
         if len(uid) > 64 or not _UID.fullmatch(uid):
             return Returned.CANNOT_UNDERSTAND
+        request = cast("C_STORE", event.request)
+        content = request.DataSet.getvalue() if request.DataSet is not None else b""
+        missing = what_is_missing(content, str(event.context.transfer_syntax))
+        if missing:
+            self.refused[uid] = f"the peer did not send all of its data set: {missing}"
+            return _refusal(Returned.CANNOT_UNDERSTAND, f"This data set is not whole: {missing}.")
         unfinished = self.folder / f".{uid}.part"
         try:
             with unfinished.open("wb") as file:
@@ -89,12 +97,11 @@ class Inbox:
             return Received(sop_class, uid, self.path(uid), "present")
         if self.has(uid):
             return Received(sop_class, uid, self.path(uid), "received")
-        reason = self.failed.get(uid) or (problem.message if problem else "the peer did not send it")
+        reason = self.refused.get(uid) or self.failed.get(uid) or (problem.message if problem else "the peer did not send it")
         return Received(sop_class, uid, self.path(uid), "failed", reason)
 
 
-def _not_asked_for() -> Dataset:
+def _refusal(status: Returned, comment: str) -> Dataset:
     answer = Dataset()
-    answer.Status = Returned.NOT_AUTHORIZED
-    answer.ErrorComment = "Only what was asked for by C-MOVE is taken here."
+    answer.Status, answer.ErrorComment = status, comment
     return answer

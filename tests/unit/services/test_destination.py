@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import socket
 import struct
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom import build_context
+from pynetdicom.dimse_primitives import C_STORE
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom.errors import ConfigError, PeerError
 from hexdicom_services import scu
 from hexdicom_services.part10 import read_head
 from hexdicom_services.peer import Peer
-from hexdicom_services.scu.association import Patience
+from hexdicom_services.scu.association import Patience, associate
 from hexdicom_services.scu.destination import Destination, get_by_move, listening
 from hexdicom_services.scu.inbox import Inbox
 
@@ -64,6 +67,41 @@ def test_only_what_is_expected_is_taken(wanted: int, destination: Destination, f
     assert "asked for" in sent[files[1 - wanted]].reason
     (file,) = box.folder.iterdir()
     assert file.read_bytes()[read_head(file).offset :] == files[wanted].read_bytes()[read_head(files[wanted]).offset :]
+
+
+@pytest.mark.parametrize("length", [0, 7, 200, -1, -100])
+def test_a_data_set_that_is_not_whole_is_refused_and_leaves_no_file(
+    length: int, destination: Destination, files: list[Path], tmp_path: Path
+) -> None:
+    box = inbox(tmp_path / "in", *files)
+    whole = read_head(files[0])
+    data = files[0].read_bytes()[whole.offset :]
+    torn = data[:length] if length else b""
+    with listening(destination, box, QUICK):
+        status = send_raw(peer(destination), whole.sop_class_uid, whole.sop_instance_uid, torn)
+        assert status.Status == 0xC000
+        assert "not whole" in status.ErrorComment
+        assert not list(box.folder.iterdir())
+        assert send_raw(peer(destination), whole.sop_class_uid, whole.sop_instance_uid, data).Status == 0
+    assert [file.name for file in box.folder.iterdir()] == [f"{whole.sop_instance_uid}.dcm"]
+
+
+def send_raw(there: Peer, sop_class: str, uid: str, data: bytes) -> Dataset:
+    """The answer to a C-STORE of these very bytes."""
+    with associate(there, [build_context(sop_class, "1.2.840.10008.1.2.1")]) as association:
+        request = C_STORE()
+        request.MessageID, request.Priority, request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = 1, 2, sop_class, uid
+        if data:  # else pynetdicom announces one and sends none
+            request.DataSet = BytesIO(data)
+        association._reactor_checkpoint.clear()
+        try:
+            association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+            _, answer = association.dimse.get_msg(block=True)
+        finally:
+            association._reactor_checkpoint.set()
+    status = Dataset()
+    status.Status, status.ErrorComment = answer.Status, answer.ErrorComment
+    return status
 
 
 def test_another_ae_title_is_not_answered(destination: Destination, files: list[Path], tmp_path: Path) -> None:

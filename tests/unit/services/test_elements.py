@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from hexdicom_services.elements import Identity, identify
+from hexdicom_services.elements import Identity, identify, what_is_missing
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 EXPECTED = Identity("1.2.840.10008.5.1.4.1.1.4", "1.2.3.4", "1.2.3", "1.2.3.5")
@@ -74,3 +75,31 @@ def test_nesting_is_bounded() -> None:
     head = bytes.fromhex("0800401153510000ffffffff")
     item = bytes.fromhex("feff00e0ffffffff")
     assert identify((head + item) * 5000, EXPLICIT) == Identity()
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG, DEFLATED, "1.2.840.10008.1.2.4.90"])
+def test_what_is_cut_off_is_noticed_and_what_is_whole_is_not_doubted(syntax: str) -> None:
+    ds = a_data_set()
+    ds.add_new(0x7FE00010, "OB", b"x" * 1000)
+    data = encode(ds, syntax)
+    assert not what_is_missing(data, syntax)
+    assert what_is_missing(b"", syntax) == "it is empty"
+    for length in (1, 5, len(data) // 2, len(data) - 9, len(data) - 1):
+        assert what_is_missing(data[:length], syntax) == "it is cut off"
+    if syntax != DEFLATED:
+        assert not what_is_missing(data + b"\0", syntax)  # padding after the last element
+
+
+def test_encapsulated_pixels_are_followed_to_their_end() -> None:
+    ds = a_data_set()
+    ds.PixelData = encapsulate([b"frame" * 100, b"frames" * 50])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    data = encode(ds, "1.2.840.10008.1.2.4.90")
+    assert not what_is_missing(data, "1.2.840.10008.1.2.4.90")
+    for cut in (1, 4, 8, 9, 200, 400):
+        assert what_is_missing(data[:-cut], "1.2.840.10008.1.2.4.90") == "it is cut off"
+
+
+@given(st.binary(min_size=1, max_size=200), st.sampled_from([IMPLICIT, EXPLICIT, BIG, DEFLATED]))
+def test_any_bytes_are_judged_without_an_error(data: bytes, syntax: str) -> None:
+    assert what_is_missing(data, syntax) in ("", "it is cut off")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import signal
 import threading
 import time
 import urllib.error
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from hexdicom_services.settings import Settings
 
+    from ...postgres import Server
     from .conftest import Bench
 
 pytestmark = pytest.mark.usefixtures("stored_codec")
@@ -131,6 +134,41 @@ def test_while_the_catalog_is_away(bench: Bench, free_port: int, monkeypatch: py
         assert "hexdicom_disk_free_bytes" in {key[0] for key in found}
         status, text = get(server, "/readyz")
         assert (status, json.loads(text)["checks"]["catalog"]) == (503, "The catalog failed.")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # psycopg forgets a connection that it gave up
+def test_a_database_server_that_hangs_holds_up_no_answer(bench: Bench, postgres: Server, free_port: int) -> None:
+    if bench.settings.catalog.url is None:
+        pytest.skip("a file of SQLite does not hang")
+    Pulse(bench.settings.vitals, "receiver-1").beat()
+    Pulse(bench.settings.vitals, "node").beat()
+    with serving(bench.settings, free_port) as server:
+        assert get(server, "/readyz")[0] == 200
+        postgres.signal(signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            scraping = threading.Thread(target=get, args=(server, "/metrics"))
+            scraping.start()  # it has the connection that is open, and hangs there
+            while not any(thread.name == "bounded" for thread in threading.enumerate()):
+                time.sleep(0.01)
+            for _ in range(2):
+                status, text = get(server, "/readyz")
+                assert (status, json.loads(text)["checks"]["catalog"]) == (503, "The catalog does not answer.")
+            assert get(server, "/healthz")[0] == 200
+            assert time.monotonic() - started < 6
+            found = samples(get(server, "/metrics")[1])
+            assert found["hexdicom_catalog_up",] == 0
+            assert time.monotonic() - started < 15
+            scraping.join()
+            assert sum(thread.name == "bounded" for thread in threading.enumerate()) <= 2  # one for each, however many ask
+        finally:
+            postgres.signal(signal.SIGCONT)
+        until = time.monotonic() + 20
+        while get(server, "/readyz")[0] != 200 or any(thread.name == "bounded" for thread in threading.enumerate()):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    del server, scraping
+    gc.collect()
 
 
 def test_a_process_that_has_ended_is_said(bench: Bench) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 from sqlalchemy import select
 
 from hexdicom.codec.profile import Profile
 from hexdicom_services import custody, intake, retention
+from hexdicom_services.audit.occasions import Party
 from hexdicom_services.catalog import holdings, originals
 from hexdicom_services.catalog.models import event
 from hexdicom_services.jobs.archiver import PipelineArchiver
@@ -103,6 +105,17 @@ def test_released_originals_come_back_byte_for_byte(bench: Bench, cine: list[Dat
     assert recall(bench) == (len(cine), 0)
     assert spooled(bench) == before
     assert bench.rows("select distinct released_at, lost_at from instance") == [(0, 0)]
+
+
+def test_who_wanted_a_release_now_is_in_the_audit_trail(bench: Bench, cine: list[Dataset]) -> None:
+    archive(bench, cine)
+    operator = Party("alice", "archive.example")
+    assert [one.released for one in retention.release(bench.catalog, ruled(bench), bench.clock, operator=operator)] == [True]
+    ((message,),) = bench.rows("select message from audit where event = '110103'")
+    people = {
+        one.attrib["UserID"]: one.attrib["UserIsRequestor"] for one in ElementTree.fromstring(message).iter("ActiveParticipant")
+    }
+    assert people == {"HEXDICOM": "false", "alice": "true"}
 
 
 @pytest.mark.parametrize(
