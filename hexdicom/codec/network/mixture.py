@@ -5,8 +5,8 @@ The readable form of `compiled.distribution` and what follows it. Specified in d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,10 +14,16 @@ from hexdicom.codec.network.neighbours import COMPONENTS, NEIGHBOURS
 from hexdicom.codec.network.stream import ESCAPE_BITS, REACH_LIMIT, ROUNDED, TOTAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hexdicom.codec.network.inputs import Seen, Tables
 
 _FAR = 1 << 22  # sixteenths of a stored value, beyond any value
 _ONE = 1 << 30
+_OF_VOXELS = (
+    "means", "inverse_scales", "weights", "centre", "shift", "reach", "origin", "alone", "smallest", "largest", "least", "greatest",
+    "first", "count",
+)  # fmt: skip
 _BIAS = 1 << (ESCAPE_BITS - 1)
 
 
@@ -63,11 +69,7 @@ class Mixture:
 
     def part(self, rows: slice) -> Mixture:
         """Some of the n voxels"""
-        return Mixture(
-            self.means[:, rows], self.inverse_scales[:, rows], self.weights[:, rows], self.centre[:, rows], self.shift[:, rows],
-            self.reach[:, rows], self.origin[:, rows], self.alone[:, rows], self.smallest[:, rows], self.largest[:, rows], self.least[:, rows], self.greatest[:, rows],
-            self.first[:, rows], self.count[:, rows], self.step, self.knots,
-        )  # fmt: skip
+        return self._seen(lambda one: one[:, rows])
 
     def symbol(self, q: torch.Tensor) -> torch.Tensor:
         return torch.minimum(torch.maximum((q - self.origin) >> self.shift, -self.reach - 1), self.reach + 1)
@@ -86,6 +88,11 @@ class Mixture:
         q = torch.where(symbol == self.alone, self.smallest, q)
         return torch.minimum(torch.maximum(q, self.smallest), self.largest)
 
+    def _seen(self, view: Callable[[torch.Tensor], torch.Tensor]) -> Mixture:
+        """The same view of all that is kept for each voxel"""
+        viewed: dict[str, Any] = {name: view(getattr(self, name)) for name in _OF_VOXELS}
+        return replace(self, **viewed)
+
     def _escapes(self, symbol: torch.Tensor) -> torch.Tensor:
         return (symbol == -self.reach - 1) | (symbol == self.reach + 1)
 
@@ -99,11 +106,7 @@ class Mixture:
 
     def table(self, window: int) -> torch.Tensor:
         """(Z, n, window + 1) `below` from the least symbol on; TOTAL beyond the greatest"""
-        wide = Mixture(
-            self.means[:, :, None], self.inverse_scales[:, :, None], self.weights[:, :, None], self.centre[..., None],
-            self.shift[..., None], self.reach[..., None], self.origin[..., None], self.alone[..., None], self.smallest[..., None], self.largest[..., None], self.least[..., None],
-            self.greatest[..., None], self.first[..., None], self.count[..., None], self.step, self.knots,
-        )  # fmt: skip
+        wide = self._seen(lambda one: one[:, :, None])
         return wide.below(self.least[..., None] + torch.arange(window + 1, device=self.least.device))
 
     def find(self, slot: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -40,7 +40,10 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """predictor: FLOORED or ROUNDED; low, high: bounds of the values. references: (T, 3) times, -1 for none; linear: (VALUES,) in 1/4096."""
+    """predictor: FLOORED or ROUNDED; low, high: bounds of the values.
+
+    references: (T, 3) times, -1 for none; linear: (VALUES,) in 1/4096.
+    """
 
     predictor: int
     low: int

@@ -223,8 +223,11 @@ class Network:
         slot = stream.slot(place)
         j = under + bisect_right(range(under + 1, over + 1), slot, key=below)
         stream.advance(place, 0 if j == under else below(j), 2**20 if j == over else below(j + 1))
+        q = (j << shift) + origin
         if j == alone:
             q = low
+        elif abs(j) == escape:
+            q = stream.bits(18) - 2**17
         else:
-            q = stream.bits(18) - 2**17 if abs(j) == escape else (j << shift) + origin + stream.bits(shift)
+            q += stream.bits(shift)
         return clamp(c + step * clamp(q, low, high), self.low, self.high)

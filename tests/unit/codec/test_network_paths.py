@@ -1,4 +1,4 @@
-"""Predictor 2: the compiled coder and the readable one give the same bytes, and both refuse the same damage."""
+"""Predictors 2 and 3: the compiled coder and the readable one give the same bytes, and both refuse the same damage."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from hexdicom.codec.network import field, inputs, layer, references, stream, tables, walk, weights
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, IN_FRAME, INPUTS, NEIGHBOURS, REFERENCES, VALUES
 from hexdicom.codec.network.parameters import Adapted, Parameters
+from hexdicom.codec.network.stream import FLOORED, ROUNDED
 from hexdicom.codec.planes import PLANES, Size
 from hexdicom.codec.reader import Reader
-from hexdicom.codec.network.stream import FLOORED, ROUNDED
 from hexdicom.errors import BitstreamError, Truncated
 
 if TYPE_CHECKING:
