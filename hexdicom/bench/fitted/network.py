@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -64,11 +65,13 @@ class _Network(Model):
         grey: torch.Tensor = self.layers[-1](value)
         return grey[:, 0]
 
+    @abstractmethod
     def _activation(self, value: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """Of every layer but the last."""
 
+    @abstractmethod
     def _start(self, generator: torch.Generator) -> None:
-        raise NotImplementedError
+        """Give the layers their first parameters."""
 
     def _linear(self) -> list[torch.nn.Linear]:
         return [layer for layer in self.layers if isinstance(layer, torch.nn.Linear)]
