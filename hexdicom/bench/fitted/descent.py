@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MODELS: Final[Mapping[str, Callable[..., Model]]] = MappingProxyType({"planes": Published, "nerf": Nerf, "siren": Siren})
 _VOXELS: Final = 1 << 12  # of a step on a processor
 _GPU_VOXELS: Final = 1 << 20  # as in the code that the paper's NeRF and SIREN come from
-_LAST_RATE = 0.01  # of the first learning rate: the cosine ends here
+_WARM_UP: Final = 20  # steps
+_LONGEST_GRADIENT: Final = 10.0
+_LAST_RATE: Final = 0.01  # of the first learning rate: the cosine ends here
 _SEED = 0
 
 
@@ -49,11 +51,14 @@ def encode(name: str, values: Values, layout: Layout, ratio: float, steps: int, 
         if share >= 1:
             break
         for group, rate in zip(optimiser.param_groups, first, strict=True):
-            group["lr"] = rate * (_LAST_RATE + (1 - _LAST_RATE) * (0.5 + 0.5 * math.cos(math.pi * share)))
+            group["lr"] = (
+                rate * min(1, (done + 1) / _WARM_UP) * (_LAST_RATE + (1 - _LAST_RATE) * (0.5 + 0.5 * math.cos(math.pi * share)))
+            )
         said, wanted = model.drawn(target, voxels, generator)
         loss = (said - wanted).square().mean()
         optimiser.zero_grad()
         torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.clipped(), _LONGEST_GRADIENT)
         optimiser.step()
         done += 1
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):

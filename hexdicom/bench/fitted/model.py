@@ -29,7 +29,11 @@ class Model(torch.nn.Module, ABC):
 
     @abstractmethod
     def groups(self) -> list[dict[str, object]]:
-        """Parameters with their learning rates, as torch.optim takes them."""
+        """Parameters with their learning rates, as torch.optim.Adam takes them."""
+
+    def clipped(self) -> list[torch.nn.Parameter]:
+        """Those whose gradients are kept from growing; none unless the model needs it."""
+        return []
 
 
 def to_bytes(model: Model) -> bytes:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CHANNELS: Final = 16  # the paper does not name k, nor the width of its decoder
 HIDDEN: Final = 16
 _PLANE_RATE, _DECODER_RATE = 0.03, 0.01
+_BETAS = (0.9, 0.99)
 
 
 class Published(Model):
@@ -42,8 +43,12 @@ class Published(Model):
         return grey.relu()  # the second activation: while fitting it would leave dead air without gradient
 
     def groups(self) -> list[dict[str, object]]:
-        decoder = [self.six.weight1, self.six.bias1, self.six.weight2, self.six.bias2]
-        return [{"params": list(self.six.planes), "lr": _PLANE_RATE}, {"params": decoder, "lr": _DECODER_RATE}]
+        planes: dict[str, object] = {"params": list(self.six.planes), "lr": _PLANE_RATE}
+        return [one | {"betas": _BETAS} for one in (planes, {"params": self.clipped(), "lr": _DECODER_RATE})]
+
+    def clipped(self) -> list[torch.nn.Parameter]:
+        """Of the decoder: behind its exponential a single step can throw the fit back by 7 dB."""
+        return [self.six.weight1, self.six.bias1, self.six.weight2, self.six.bias2]
 
     def _weights(self) -> list[torch.Tensor]:
         return [self.get_buffer(f"weights{axis}") for axis in range(4)]
