@@ -51,5 +51,5 @@ def draw(run: Run) -> str:
         panel.tick_params(axis="both", which="both", colors=SOFT, length=3)
     for panel in panels[len(series) :]:
         panel.set_axis_off()
-    panels[0].legend(fontsize=8, frameon=False, loc="lower right")
+    drawing.legend(*panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=5)
     return svg(drawing)

@@ -22,9 +22,7 @@ def findings(run: Run) -> list[str]:
         if names:
             said.append(f"{series}, BD-rate against {judged[0].against}: {', '.join(names)}.")
         if others:
-            said.append(
-                f"{series}: no BD-rate for {', '.join(others)}, whose PSNR overlaps too little; see the rates at fixed PSNR."
-            )
+            said.append(f"{series}: no BD-rate for {', '.join(others)}; Table I says why.")
     return said + shortened(run)
 
 

@@ -26,7 +26,9 @@ def bd_rate(one: Comparison) -> str:
         return "anchor"
     if one.bd_rate is not None:
         return percent(1 + one.bd_rate)
-    return "— (no overlap)" if one.low_db is None else "— (too little overlap)" if one.points >= LEAST_POINTS else "— (few points)"
+    if one.low_db is None or one.high_db is None:
+        return "— (no overlap)"
+    return "— (too little overlap)" if one.high_db - one.low_db < LEAST_SPAN else "— (few points)"
 
 
 def _rates(run: Run, compared: tuple[Comparison, ...]) -> Table:

@@ -11,7 +11,7 @@ from hexdicom.errors import ConfigError
 
 INK, SOFT, RULE, BAR = "#1d2733", "#66717e", "#dde2e8", "#b9c2cc"
 OURS: Final = ("#0b6e69", "#3fa39b", "#7fc4bd")
-OTHERS: Final = ("#8a5a00", "#c2456b", "#4a62b5", "#7d8794", "#9a6fb0", "#b3763b", "#5f8f3e", "#3b3f46")
+OTHERS: Final = ("#8a5a00", "#c2456b", "#4a62b5", "#7d8794", "#9a6fb0", "#b3763b", "#5f8f3e", "#3b3f46", "#2b8fb8")
 WIDTH: Final = 10.4  # inches
 _RC: Final = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hexdicom.bench.comparisons import LEVELS, comparisons
+from hexdicom.bench.curve_findings import shortened
+from hexdicom.bench.curve_tables import bd_rate
 from hexdicom.bench.point import Point
 from hexdicom.bench.rates import delta, front, rate_at
 
 pytest.importorskip("scipy", reason="scipy is not installed (pip install 'hexdicom[bench]')")
+
+if TYPE_CHECKING:
+    from hexdicom.bench.result import Run
 
 LEVELS_DB = (30.0, 33.0, 36.0, 39.0, 42.0)
 
@@ -82,3 +89,26 @@ def test_each_codec_against_the_anchor_on_its_own_series() -> None:
     assert half.points == 6, "one that gave everything back is on no curve, but it was measured"
     assert half.rates[LEVELS.index(34.0)] == pytest.approx(0.005 * 10 ** (4 / 12))
     assert (alone.series, alone.against, alone.bd_rate) == ("b", "", None)
+
+
+def test_a_table_says_why_there_is_no_figure() -> None:
+    points = [point("anchor", rate, level) for rate, level in curve(0.01)]
+    points += [point("far", rate, level) for rate, level in curve(0.01, up=20.0)]
+    points += [point("near", rate, level) for rate, level in curve(0.01, up=11.0)]
+    points += [point("few", rate, level) for rate, level in curve(0.01)[:3]]
+    points += [point("twice", rate, level) for rate, level in curve(0.02)]
+    said = {one.codec: bd_rate(one) for one in comparisons(points, ["anchor"])}
+    assert said == {
+        "anchor": "anchor",
+        "far": "— (no overlap)",
+        "near": "— (too little overlap)",
+        "few": "— (few points)",
+        "twice": "+100.0 %",
+    }
+
+
+def test_a_run_says_which_fits_the_clock_stopped(everyone: Run) -> None:
+    whole = replace(point("planes", 0.01, 30.0), steps=500, steps_asked=500)
+    short = [replace(point("SIREN", 0.01, 30.0), steps=steps, steps_asked=500) for steps in (90, 500, 200)]
+    run = replace(everyone, points=(point("video", 0.01, 30.0), whole, *short))
+    assert shortened(run) == ["SIREN: 2 of 3 fits were stopped by the clock after 90 to 200 of 500 steps."]
