@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hexdicom.bench.coder import Unfit
 from hexdicom.bench.images import optional
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Sperr:
 
     def encode(self, values: Values, layout: Layout) -> list[bytes]:
         run = optional("imagecodecs").sperr_encode
+        if layout.shape["tz".index(self.along)] < 2:
+            raise Unfit(f"SPERR has no stack of one frame, and there is one along {self.along}")
         moved = layout.moved(values)
         stacks = np.ascontiguousarray(moved.swapaxes(0, 1) if self.along == "t" else moved).astype(np.float32)
         return [bytes(run(stack, self.rate, "bpp", numthreads=1)) for stack in stacks]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hexdicom.bench import paper
-from hexdicom.bench.coder import Layout
+from hexdicom.bench.coder import Layout, Unfit
 from hexdicom.bench.fidelity import compare, flatness, stillness
 from hexdicom.bench.lossy_videos import KINDS, LossyVideo
 from hexdicom.bench.peers import Peer
@@ -75,6 +75,15 @@ def test_a_video_of_an_odd_size(name: str) -> None:
     layout = Layout.of(values)
     coder = LossyVideo(name, "t", 12)
     assert compare(values, coder.decode(coder.encode(values, layout), layout)).psnr_db is not None
+
+
+@pytest.mark.parametrize("along", ["t", "z"])
+def test_a_stack_of_one_frame_is_none(along: str, moving: NDArray[Any]) -> None:
+    """SPERR itself would abort."""
+    needs("imagecodecs")
+    flat = moving[:1] if along == "t" else moving[:, :1]
+    with pytest.raises(Unfit, match=f"one along {along}"):
+        Sperr(along, 1.0).encode(flat, Layout.of(flat))
 
 
 def test_fidelity_has_the_range_of_the_series_as_its_peak() -> None:
