@@ -34,10 +34,9 @@ def shortened(run: Run) -> list[str]:
         short = [point for point in fits if point.steps_asked is not None and (point.steps or 0) < point.steps_asked]
         if short:
             fewest, most = min(point.steps or 0 for point in short), max(point.steps or 0 for point in short)
-            asked = short[0].steps_asked
-            said.append(
-                f"{codec}: {len(short)} of {len(fits)} fits were stopped by the clock after {fewest} to {most} of {asked} steps."
-            )
+            steps = f"{fewest} to {most}" if fewest < most else f"{most}"
+            stopped = f"{len(short)} of {len(fits)} {'fit was' if len(fits) == 1 else 'fits were'} stopped by the clock"
+            said.append(f"{codec}: {stopped} after {steps} of {short[0].steps_asked} steps.")
     return said
 
 

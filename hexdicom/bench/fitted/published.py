@@ -1,4 +1,7 @@
-"""The six-plane model as published: eq. 1–4, fp32 parameters, plane sizes by adaptive scaling (eq. 2 and 3)."""
+"""The six-plane model as published: eq. 1–4, fp32 parameters, plane sizes by adaptive scaling (eq. 2 and 3).
+
+The paper does not say how the planes begin; those of SixPlanes begin near 1, without which a product of six has no gradient.
+"""
 
 from __future__ import annotations
 
