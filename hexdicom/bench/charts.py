@@ -1,43 +1,27 @@
-"""The charts of a report, as SVG: bits per voxel of every codec on every series, and what a better rate costs in time."""
+"""The charts of a report, as SVG: bits per voxel of every codec on every series, and what a better rate costs in time; of lossy
+codecs their curves.
+"""
 
 from __future__ import annotations
 
 import importlib
-import io
 import math
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from hexdicom.bench import curve_chart
+from hexdicom.bench.drawing import BAR, OTHERS, OURS, RULE, SOFT, WIDTH, figure, svg
 from hexdicom.bench.means import geometric
 from hexdicom.bench.tables import of, ranked
-from hexdicom.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hexdicom.bench.result import Codec, Measurement, Run
 
-INK, SOFT, RULE, BAR = "#1d2733", "#66717e", "#dde2e8", "#b9c2cc"
-OURS: Final = ("#0b6e69", "#3fa39b", "#7fc4bd")
-OTHERS: Final = ("#8a5a00", "#c2456b", "#4a62b5", "#7d8794", "#9a6fb0", "#b3763b", "#5f8f3e", "#3b3f46")
-_WIDTH: Final = 10.4  # inches
-_RC: Final = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
-    "font.size": 9,
-    "svg.hashsalt": "hexdicom",
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": SOFT,
-    "text.color": INK,
-    "xtick.color": SOFT,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-
 
 def draw(run: Run) -> dict[str, str]:
     """Names and SVG documents; only those that there is something to draw for. Raises ConfigError without matplotlib."""
-    drawn = {"bits-per-voxel": _bars(run, 0), "rate-and-time": _trade(run)}
+    drawn = {"bits-per-voxel": _bars(run, 0), "rate-and-time": _trade(run), "rate-distortion": curve_chart.draw(run)}
     for max_error in sorted({one.max_error for one in run.results} - {0}):
         drawn[f"bits-per-voxel-within-{max_error}"] = _bars(run, max_error)
     return {name: svg for name, svg in drawn.items() if svg}
@@ -53,7 +37,7 @@ def _bars(run: Run, max_error: int) -> str:
     colours = _colours(codecs)
     columns = 2 if len(series) == 4 else min(3, len(series))
     rows = math.ceil(len(series) / columns)
-    figure, panels = _figure((_WIDTH, rows * (0.62 + 0.235 * len(codecs))), rows, columns)
+    drawing, panels = figure((WIDTH, rows * (0.62 + 0.235 * len(codecs))), rows, columns)
     for number, panel in enumerate(panels):
         if number >= len(series):
             panel.set_axis_off()
@@ -95,7 +79,7 @@ def _bars(run: Run, max_error: int) -> str:
             fontsize=7.5,
             color=SOFT,
         )
-    return _svg(figure)
+    return svg(drawing)
 
 
 def _short(name: str, letters: int) -> str:
@@ -120,7 +104,7 @@ def _trade(run: Run) -> str:
         return ""
     base = {one.series: one for one in of(run, anchor)}
     colours = _colours(codecs)
-    figure, panels = _figure((_WIDTH, 4.9), 1, 2, sharey=True)
+    drawing, panels = figure((WIDTH, 4.9), 1, 2, sharey=True)
     steps: tuple[tuple[str, Callable[[Measurement], float]], ...] = (
         ("Encoding", lambda one: one.encode_seconds),
         ("Decoding", lambda one: one.decode_seconds),
@@ -152,14 +136,14 @@ def _trade(run: Run) -> str:
         low, high = panel.get_xlim()
         ticker = importlib.import_module("matplotlib.ticker")
         panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
-        _label(figure, panel, labels)
+        _label(drawing, panel, labels)
     panels[0].set_ylabel(f"bytes against {anchor}   (lower: smaller)")
-    return _svg(figure)
+    return svg(drawing)
 
 
-def _label(figure: Any, panel: Any, labels: Sequence[tuple[float, float, str, str, bool]]) -> None:
+def _label(drawing: Any, panel: Any, labels: Sequence[tuple[float, float, str, str, bool]]) -> None:
     """A name beside each point: to the right, else left, above or below, where it covers no point and no other name."""
-    figure.draw_without_rendering()
+    drawing.draw_without_rendering()
     points = [panel.transData.transform((x, y)) for x, y, *_ in labels]
     frame = panel.get_window_extent()
     places = [(9, 0, "left", "center"), (-9, 0, "right", "center")]
@@ -191,30 +175,3 @@ def _colours(codecs: Sequence[Codec]) -> dict[str, str]:
     return {name: OURS[n % len(OURS)] for n, name in enumerate(ours)} | {
         name: OTHERS[n % len(OTHERS)] for n, name in enumerate(others)
     }
-
-
-def _figure(inches: tuple[float, float], rows: int, columns: int, *, sharey: bool = False) -> tuple[Any, list[Any]]:
-    """A figure and its panels, row by row. Raises ConfigError."""
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-        figures = importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        hint = "pip install 'hexdicom[bench]'; a report that ends in .md needs none."
-        raise ConfigError("Charts are drawn by matplotlib, which is not installed.", hint=hint) from error
-    with matplotlib.rc_context(_RC):
-        figure = figures.Figure(figsize=inches, dpi=72, layout="constrained")  # as SVG counts: what is measured is what is drawn
-        panels = figure.subplots(rows, columns, sharey=sharey, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.1)
-    return figure, [panel for row in panels for panel in row]
-
-
-def _svg(figure: Any) -> str:
-    """The document from <svg on; the same run gives the same bytes."""
-    matplotlib = importlib.import_module("matplotlib")
-    written = io.StringIO()
-    with matplotlib.rc_context(_RC):
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = written.getvalue()
-    body = text[text.index("<svg") :]
-    head = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{}" role="img">'
-    return re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', lambda found: head.format(found[1]), body, count=1)

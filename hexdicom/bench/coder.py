@@ -5,7 +5,7 @@ told what a container around it would know anyhow: shape, type, lowest value and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +66,11 @@ class Coder(Protocol):
 
     def decode(self, pieces: Sequence[bytes], layout: Layout) -> Values:
         """The values, (T, Z, Y, X)."""
+
+
+@runtime_checkable
+class Stepper(Protocol):
+    """A coder that fits a model step by step, and may stop before it has done all."""
+
+    def steps_done(self) -> tuple[int, int]:
+        """After encoding: how many were done, and how many were asked for."""

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexdicom.bench.tables import ranked, times
+from hexdicom.bench import curve_findings
+from hexdicom.bench.table import times
+from hexdicom.bench.tables import ranked
 
 if TYPE_CHECKING:
     from hexdicom.bench.means import Mean
     from hexdicom.bench.result import Run
 
 
+def title(run: Run) -> str:
+    return "Lossy codecs on 4-D MR" if run.suite == "paper" else "Lossless codecs on 4-D MR"
+
+
 def findings(run: Run) -> list[str]:
-    """Our smallest codec of each bound against each codec of comparison: size, then time. Empty where ours was not measured."""
+    """Our smallest codec of each bound against each codec of comparison: size, then time. Empty where ours was not measured.
+
+    Of a lossy suite: each codec against the anchor.
+    """
     said = []
-    for max_error in sorted({codec.max_error for codec in run.codecs}):
+    for max_error in sorted({one.max_error for one in run.results}):
         ours = next((codec.name for codec in ranked(run, max_error) if codec.ours), None)
         said += [_sentence(mean) for mean in run.means() if mean.codec == ours and not run.codec(mean.against).ours]
-    return said
+    return said + curve_findings.findings(run)
 
 
 def method(run: Run) -> list[str]:
     """How it was measured, a paragraph each."""
+    if run.suite == "paper":
+        return curve_findings.method(run)
     rounds = f"medians of {run.rounds} rounds" if run.rounds > 1 else "one round"
     return [
         "Every codec got the same stored values and was told what any archive knows of them anyhow: shape, type, lowest value and "

@@ -32,22 +32,22 @@ class Imagecodecs:
     name: str
 
     def version(self) -> str:
-        images = _optional("imagecodecs")
+        images = optional("imagecodecs")
         if not getattr(images, self.name.upper()).available:
             raise Unfit(f"imagecodecs {images.__version__} was built without {self.name}")
         return str(getattr(images, f"{self.name}_version")())
 
     def load(self) -> None:
-        images = _optional("imagecodecs")
+        images = optional("imagecodecs")
         getattr(images, f"{self.name}_encode")(np.zeros((16, 16), np.uint16), **OPTIONS[self.name])  # extensions load on first use
 
     def encode(self, values: Values, layout: Layout) -> list[bytes]:
-        run: Callable[..., bytes] = getattr(_optional("imagecodecs"), f"{self.name}_encode")
+        run: Callable[..., bytes] = getattr(optional("imagecodecs"), f"{self.name}_encode")
         options = {**OPTIONS[self.name], **({"bitspersample": layout.bits} if self.name in _TAKES_BITS else {})}
         return [bytes(run(frame, **options)) for frame in _frames(values, layout)]
 
     def decode(self, pieces: Sequence[bytes], layout: Layout) -> Values:
-        run: Callable[[bytes], Values] = getattr(_optional("imagecodecs"), f"{self.name}_decode")
+        run: Callable[[bytes], Values] = getattr(optional("imagecodecs"), f"{self.name}_decode")
         return layout.moved_back(np.stack([run(piece) for piece in pieces]))
 
 
@@ -62,23 +62,23 @@ class JpegLs:
     max_error: int = 0
 
     def version(self) -> str:
-        _optional("jpeg_ls", package="pyjpegls")
+        optional("jpeg_ls", package="pyjpegls")
         return f"CharLS in pyjpegls {importlib.metadata.version('pyjpegls')}"
 
     def load(self) -> None:
-        _optional("jpeg_ls", package="pyjpegls")
+        optional("jpeg_ls", package="pyjpegls")
 
     def encode(self, values: Values, layout: Layout) -> list[bytes]:
         highest_near = min(255, (2**layout.bits - 1) // 2)
         if self.max_error > highest_near:
             raise Unfit(f"JPEG-LS has no NEAR of {self.max_error} for {layout.bits} bits: {highest_near} at most")
-        run = _optional("jpeg_ls").encode_buffer
+        run = optional("jpeg_ls").encode_buffer
         _, _, rows, columns = layout.shape
         frames = _frames(values, layout)
         return [bytes(run(frame.tobytes(), rows, columns, 1, layout.bits, lossy_error=self.max_error)) for frame in frames]
 
     def decode(self, pieces: Sequence[bytes], layout: Layout) -> Values:
-        run = _optional("jpeg_ls").decode_buffer
+        run = optional("jpeg_ls").decode_buffer
         dtype = np.dtype("u1" if layout.bits <= 8 else "<u2")
         return layout.moved_back(np.stack([np.frombuffer(run(piece)[0], dtype) for piece in pieces]))
 
@@ -88,7 +88,7 @@ def _frames(values: Values, layout: Layout) -> Values:
     return np.ascontiguousarray(layout.moved(values)).reshape(-1, *layout.shape[2:])
 
 
-def _optional(module: str, *, package: str = "") -> Any:
+def optional(module: str, *, package: str = "") -> Any:
     """A module that only the bench needs. Raises Unfit where it is not installed."""
     try:
         return importlib.import_module(module)

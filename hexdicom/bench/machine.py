@@ -14,7 +14,7 @@ from hexdicom import __version__
 from hexdicom.bench import memory
 from hexdicom.bench.result import Machine
 
-PACKAGES = ("torch", "numpy", "numba", "zstandard", "imagecodecs", "pyjpegls", "tomoz", "imageio-ffmpeg")
+PACKAGES = ("torch", "numpy", "numba", "zstandard", "imagecodecs", "pyjpegls", "tomoz", "imageio-ffmpeg", "scipy")
 _HERE = Path(__file__).resolve()
 
 

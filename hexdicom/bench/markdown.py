@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexdicom.bench.findings import findings, method, setting
-from hexdicom.bench.tables import Cell, Table, tables
+from hexdicom.bench.findings import findings, method, setting, title
+from hexdicom.bench.tables import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hexdicom.bench.result import Run
+    from hexdicom.bench.table import Cell, Table
 
 
 def text(run: Run) -> str:
     """The whole report, without the charts."""
-    parts = ["# Lossless codecs on 4-D MR", _bullets(findings(run))]
+    parts = [f"# {title(run)}", _bullets(findings(run))]
     parts += [_section(table) for table in tables(run)]
     parts += ["## How it was measured", *method(run), _bullets(f"{name}: {_plain(value)}" for name, value in setting(run))]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -7,15 +7,18 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from hexdicom.bench import charts
-from hexdicom.bench.findings import findings, method, setting
-from hexdicom.bench.tables import Cell, Table, tables
+from hexdicom.bench.findings import findings, method, setting, title
+from hexdicom.bench.tables import tables
 
 if TYPE_CHECKING:
     from hexdicom.bench.result import Run
+    from hexdicom.bench.table import Cell, Table
 
 _CAPTIONS: Final = {
     "bits-per-voxel": "Lossless, bits per voxel: shorter is better. Every panel has its own scale from 0; codecs are ordered "
     "by their mean.",
+    "rate-distortion": "Rate and quality of what was decoded: the best place is the upper left. Bits per voxel have a logarithmic "
+    "axis. The dashed line is the mean over time, shown at every time: below it a codec has not shown what moves.",
     "rate-and-time": "What a smaller file costs. Large dots: geometric means over the series; small dots: single series. The best "
     "place is the lower left. Time has a logarithmic axis.",
 }
@@ -50,9 +53,10 @@ dt { color: #66717e; } dd { margin: 0; overflow-wrap: anywhere; }
 
 def html(run: Run) -> str:
     """The whole page. Raises ConfigError without matplotlib."""
-    codecs, series = {one.codec for one in run.results}, {one.series for one in run.results}
+    measured = {(one.codec, one.series) for one in run.results} | {(one.codec, one.series) for one in run.points}
+    codecs, series = {codec for codec, _ in measured}, {name for _, name in measured}
     lead = f"{len(codecs)} codecs on {len(series)} series, {run.date[:10]}, {run.machine.cpu}, {run.machine.cores} cores"
-    body = [f"<h1>Lossless codecs on 4-D MR</h1><p class=lead>{escape(lead)}</p>", _findings(run), _warning(run)]
+    body = [f"<h1>{escape(title(run))}</h1><p class=lead>{escape(lead)}</p>", _findings(run), _warning(run)]
     body += [_figure(name, svg) for name, svg in charts.draw(run).items()]
     body += [_section(table) for table in tables(run)]
     body += ["<h2>How it was measured</h2>", *(f"<p>{escape(paragraph)}</p>" for paragraph in method(run))]
@@ -72,7 +76,9 @@ def _warning(run: Run) -> str:
     missing = ", ".join(one.codec for one in run.skipped if not one.series)
     said = []
     if run.failures:
-        said.append(f"Failed: {len(run.failures)} of {len(run.failures) + len(run.results)} measurements; see below.")
+        said.append(
+            f"Failed: {len(run.failures)} of {len(run.failures) + len(run.results) + len(run.points)} measurements; see below."
+        )
     if missing:
         said.append(f"Not installed, so not compared: {missing}.")
     return f"<p class=warning>{escape(' '.join(said))}</p>" if said else ""

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from hexdicom.bench.fits import Fit
 from hexdicom.bench.images import Imagecodecs, JpegLs
+from hexdicom.bench.lossy_videos import LossyVideo
 from hexdicom.bench.own import Hexdicom
 from hexdicom.bench.stacks import Tomoz
 from hexdicom.bench.videos import Video
+from hexdicom.bench.wavelets import LossyJpeg2000, Sperr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +22,17 @@ if TYPE_CHECKING:
 
 OURS: Final = "hexdicom"
 _MAKERS: Final[Mapping[str, Callable[..., Coder]]] = MappingProxyType(
-    {"imagecodecs": Imagecodecs, "jpeg-ls": JpegLs, "tomoz": Tomoz, "video": Video, OURS: Hexdicom}
+    {
+        "imagecodecs": Imagecodecs,
+        "jpeg-ls": JpegLs,
+        "tomoz": Tomoz,
+        "video": Video,
+        "lossy-video": LossyVideo,
+        "lossy-jpeg2000": LossyJpeg2000,
+        "sperr": Sperr,
+        "fit": Fit,
+        OURS: Hexdicom,
+    }
 )
 
 
@@ -28,14 +41,16 @@ class Peer:
     """A codec with its settings.
 
     name: in tables. how: what it is given, in words. kind, settings: the Coder behind it and its arguments, plain JSON.
-    max_error: what it promises; 0: every value comes back.
+    max_error: what it promises; 0: every value comes back; None: it is lossy, and its PSNR is measured.
+    setting: of a lossy codec, which is one peer for each point of its curve.
     """
 
     name: str
     how: str
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    max_error: int = 0
+    max_error: int | None = 0
+    setting: str = ""
 
     @property
     def ours(self) -> bool:

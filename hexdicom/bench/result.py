@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from hexdicom.bench.comparisons import Comparison, comparisons
 from hexdicom.bench.means import Mean, means
+from hexdicom.bench.point import Point
 from hexdicom.errors import HexdicomError
 
-FORMAT = 1
+FORMAT = 2  # since 2: points and comparisons; what 1 holds is read as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What was coded. sha256: of the stored values in C order, so that others can see whether theirs are the same."""
+    """What was coded. sha256: of the stored values in C order, so that others can see whether theirs are the same.
+
+    still_db: PSNR of the mean over time shown at every time, in dB: a model below it has not seen what moves. None: it is exact.
+    """
 
     name: str
     shape: tuple[int, int, int, int]
@@ -32,16 +37,17 @@ class Series:
     lowest: int
     highest: int
     sha256: str
+    still_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Who was measured. max_error: bound on the error of a value; 0: lossless."""
+    """Who was measured. max_error: bound on the error of a value; 0: lossless; None: lossy, there is no bound."""
 
     name: str
     how: str
     version: str
-    max_error: int
+    max_error: int | None
     ours: bool
 
 
@@ -80,12 +86,13 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A codec that broke, or broke its promise. step: `encode`, `decode` or `compare`."""
+    """A codec that broke, or broke its promise. step: `encode`, `decode` or `compare`. setting: of a lossy codec."""
 
     codec: str
     series: str
     step: str
     error: str
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,34 +112,41 @@ class Run:
     series: tuple[Series, ...] = ()
     codecs: tuple[Codec, ...] = ()
     results: tuple[Measurement, ...] = ()
+    points: tuple[Point, ...] = ()
     skipped: tuple[Skip, ...] = ()
     failures: tuple[Failure, ...] = field(default=())
 
     def means(self) -> tuple[Mean, ...]:
         return means(self.results, self.against)
 
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return comparisons(self.points, self.against)
+
     def codec(self, name: str) -> Codec:
         return next(codec for codec in self.codecs if codec.name == name)
 
-    def with_one(self, found: Series | Codec | Measurement | Skip | Failure) -> Run:
+    def with_one(self, found: Series | Codec | Measurement | Point | Skip | Failure) -> Run:
         """The same with one more of what a run finds; what is there already is not doubled."""
-        place = {Series: "series", Codec: "codecs", Measurement: "results", Skip: "skipped", Failure: "failures"}[type(found)]
+        places = {Measurement: "results", Point: "points", Skip: "skipped", Failure: "failures"}
+        place = {Series: "series", Codec: "codecs", **places}[type(found)]
         there: tuple[Any, ...] = getattr(self, place)
         more: dict[str, Any] = {} if found in there else {place: (*there, found)}
         return replace(self, **more)
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self), "means": [asdict(mean) for mean in self.means()]}
+        means, compared = ([asdict(one) for one in found] for found in (self.means(), self.comparisons()))
+        return {"format": FORMAT, **asdict(self), "means": means, "comparisons": compared}
 
 
 def from_json(document: Any) -> Run:
     """The run that `to_json` wrote. Raises HexdicomError for anything else."""
     hint = "Give the file that `hexdicom bench run -o` wrote."
     try:
-        if document["format"] != FORMAT:
+        if document["format"] not in range(1, FORMAT + 1):
             raise HexdicomError(f"This result has format {document['format']}; {FORMAT} is known here.", hint=hint)
-        fields = {name: value for name, value in document.items() if name not in ("format", "means")}
-        parts = {"codecs": Codec, "results": Measurement, "skipped": Skip, "failures": Failure}
+        fields = {name: value for name, value in document.items() if name not in ("format", "means", "comparisons")}
+        fields.setdefault("points", ())  # format 1 has none
+        parts = {"codecs": Codec, "results": Measurement, "points": Point, "skipped": Skip, "failures": Failure}
         for name, kind in parts.items():
             fields[name] = tuple(kind(**one) for one in fields[name])
         fields["series"] = tuple(Series(**{**one, "shape": tuple(one["shape"])}) for one in fields["series"])

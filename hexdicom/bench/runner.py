@@ -19,6 +19,8 @@ import numpy as np
 
 from hexdicom.bench import memory
 from hexdicom.bench.coder import Layout, Unfit, Values
+from hexdicom.bench.fidelity import compare, flatness, stillness
+from hexdicom.bench.point import Point
 from hexdicom.bench.result import Codec, Failure, Measurement, Series, Skip
 from hexdicom.errors import HexdicomError
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from hexdicom.bench.peers import Peer
 
-    Found = Series | Codec | Measurement | Skip | Failure
+    Found = Series | Codec | Measurement | Point | Skip | Failure
 
 _LOOK = 0.02  # seconds between two looks at the memory of a process
 
@@ -56,9 +58,10 @@ def measure(
             continue
         layout = Layout.of(values)
         digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
-        yield Series(name, layout.shape, layout.dtype, layout.lowest, layout.highest, digest)
+        still = stillness(values) if any(peer.max_error is None for peer in there) else None
+        yield Series(name, layout.shape, layout.dtype, layout.lowest, layout.highest, digest, still)
         for peer in there:
-            say(f"{name}: {peer.name}")
+            say(f"{name}: {peer.name} {peer.setting}".rstrip())
             with tempfile.TemporaryDirectory(prefix="hexdicom-bench-") as folder:
                 yield _Trial(name, values, layout, peer, rounds, Path(folder)).run()
 
@@ -78,7 +81,7 @@ class _Trial:
     rounds: int
     folder: Path
 
-    def run(self) -> Measurement | Skip | Failure:
+    def run(self) -> Measurement | Point | Skip | Failure:
         step = "encode"
         try:
             np.save(self.folder / "values.npy", self.values, allow_pickle=False)
@@ -86,26 +89,53 @@ class _Trial:
             step = "decode"
             decoded = self._step(step, sizes=encoded["sizes"])
             step = "compare"
-            largest = self._largest_error()
+            return self._point(encoded, decoded) if self.peer.max_error is None else self._measured(encoded, decoded)
         except Unfit as reason:
             return Skip(self.peer.name, self.name, str(reason))
         except _Broke as broken:
-            return Failure(self.peer.name, self.name, step, str(broken))
-        size = sum(encoded["sizes"])
+            return Failure(self.peer.name, self.name, step, str(broken), self.peer.setting)
+
+    def _measured(self, encoded: dict[str, Any], decoded: dict[str, Any]) -> Measurement:
+        """Raises _Broke where a value is further away than was promised."""
+        largest = self._largest_error(self.peer.max_error or 0)
         return Measurement(
             series=self.name,
             codec=self.peer.name,
-            max_error=self.peer.max_error,
-            bytes=size,
-            bits_per_voxel=8 * size / self.layout.voxels,
-            encode_seconds=statistics.median(encoded["seconds"]),
-            decode_seconds=statistics.median(decoded["seconds"]),
-            encode_cpu_seconds=statistics.median(encoded["cpu_seconds"]),
-            decode_cpu_seconds=statistics.median(decoded["cpu_seconds"]),
-            encode_peak_bytes=encoded["peak"],
-            decode_peak_bytes=decoded["peak"],
+            max_error=self.peer.max_error or 0,
             largest_error=largest,
+            **self._costs(encoded, decoded),
         )
+
+    def _point(self, encoded: dict[str, Any], decoded: dict[str, Any]) -> Point:
+        """Raises _Broke where one grey for the whole series is no worse: such a bitstream is no image."""
+        fidelity = compare(self.values, self._back())
+        if fidelity.psnr_db is not None and fidelity.psnr_db <= flatness(self.values):
+            raise _Broke(f"is no better than one grey for the whole series: {fidelity.psnr_db:.2f} dB")
+        done, asked = encoded["steps"]
+        return Point(
+            series=self.name,
+            codec=self.peer.name,
+            setting=self.peer.setting,
+            psnr_db=fidelity.psnr_db,
+            worst_frame_db=fidelity.worst_frame_db,
+            largest_error=fidelity.largest_error,
+            steps=done,
+            steps_asked=asked,
+            **self._costs(encoded, decoded),
+        )
+
+    def _costs(self, encoded: dict[str, Any], decoded: dict[str, Any]) -> dict[str, Any]:
+        size = sum(encoded["sizes"])
+        return {
+            "bytes": size,
+            "bits_per_voxel": 8 * size / self.layout.voxels,
+            "encode_seconds": statistics.median(encoded["seconds"]),
+            "decode_seconds": statistics.median(decoded["seconds"]),
+            "encode_cpu_seconds": statistics.median(encoded["cpu_seconds"]),
+            "decode_cpu_seconds": statistics.median(decoded["cpu_seconds"]),
+            "encode_peak_bytes": encoded["peak"],
+            "decode_peak_bytes": decoded["peak"],
+        }
 
     def _step(self, step: str, **more: Any) -> dict[str, Any]:
         """The answer of the process that does it. Raises Unfit, _Broke."""
@@ -124,16 +154,21 @@ class _Trial:
         own = told["high_water"]
         return {**told, "peak": None if own is None else max(seen, own)}
 
-    def _largest_error(self) -> int:
-        """Of a value. Raises _Broke where it is more than was promised."""
-        back = np.load(self.folder / "decoded.npy", allow_pickle=False)
+    def _back(self) -> Values:
+        """What came out. Raises _Broke where it is another kind of array."""
+        back: Values = np.load(self.folder / "decoded.npy", allow_pickle=False)
         if back.shape != self.values.shape or back.dtype != self.values.dtype:
             raise _Broke(f"gave {back.dtype} of shape {back.shape} back, for {self.values.dtype} of {self.values.shape}")
+        return back
+
+    def _largest_error(self, allowed: int) -> int:
+        """Of a value. Raises _Broke where it is more than that."""
+        back = self._back()
         if np.array_equal(back, self.values):
             return 0
         largest = max(int(np.abs(a.astype(np.int32) - b.astype(np.int32)).max()) for a, b in zip(back, self.values, strict=True))
-        if largest > self.peer.max_error:
-            raise _Broke(f"values differ by up to {largest}; {self.peer.max_error or 'none'} is allowed")
+        if largest > allowed:
+            raise _Broke(f"values differ by up to {largest}; {allowed or 'none'} is allowed")
         return largest
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexdicom.bench import curve_tables
 from hexdicom.bench.means import geometric
+from hexdicom.bench.table import Cell, Table, percent, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,34 +14,14 @@ if TYPE_CHECKING:
     from hexdicom.bench.result import Codec, Measurement, Run
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """strong: the best of its row. ours: of our codec."""
-
-    text: str
-    strong: bool = False
-    ours: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """words: how many columns from the left hold words; numbers follow. long: for those who look something up."""
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    words: int = 1
-    long: bool = False
-
-
 def tables(run: Run) -> tuple[Table, ...]:
     """All that have a row. Every measurement, skip and failure of the run stands in one."""
     found = []
-    for max_error in sorted({codec.max_error for codec in run.codecs}):
+    for max_error in sorted({one.max_error for one in run.results}):
         codecs = ranked(run, max_error)
         if codecs:
             found += [_overview(run, codecs, max_error), _rates(run, codecs, max_error)]
+    found += curve_tables.tables(run)
     return tuple(table for table in (*found, _costs(run), _failures(run), _skips(run)) if table.rows)
 
 
@@ -63,20 +44,6 @@ def of(run: Run, codec: str) -> list[Measurement]:
     """What was measured of one codec, in the order of the series."""
     order = {series.name: number for number, series in enumerate(run.series)}
     return sorted((one for one in run.results if one.codec == codec), key=lambda one: order[one.series])
-
-
-def percent(ratio: float) -> str:
-    """0.9 is −10.0 %."""
-    return f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
-
-
-def times(ratio: float) -> str:
-    """A factor with as many digits as a noisy machine is good for."""
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2g}"
-
-
-def seconds(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def _kind(max_error: int) -> str:
@@ -163,7 +130,9 @@ def _megabytes(value: int | None) -> str:
 
 
 def _failures(run: Run) -> Table:
-    rows = tuple((Cell(one.series), Cell(one.codec), Cell(one.step), Cell(one.error)) for one in run.failures)
+    rows = tuple(
+        (Cell(one.series), Cell(f"{one.codec} {one.setting}".rstrip()), Cell(one.step), Cell(one.error)) for one in run.failures
+    )
     return Table("Failed", "A codec that broke, or gave something else back.", ("series", "codec", "step", "error"), rows, words=4)
 
 

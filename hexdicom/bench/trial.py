@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from hexdicom.bench.coder import Layout, Unfit
+from hexdicom.bench.coder import Layout, Stepper, Unfit
 from hexdicom.bench.memory import high_water
 from hexdicom.bench.peers import Peer
 
@@ -41,7 +41,7 @@ def _encode(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     pieces, answer = _timed(lambda: coder.encode(values, layout), request["rounds"])
     sizes = [len(piece) for piece in pieces]
     (folder / "bitstream").write_bytes(b"".join(pieces))
-    return {**answer, "sizes": sizes}
+    return {**answer, "sizes": sizes, "steps": coder.steps_done() if isinstance(coder, Stepper) else (None, None)}
 
 
 def _decode(folder: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
-import subprocess
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hexdicom.bench import ffmpeg
 from hexdicom.bench.coder import Layout, Unfit, Values
 from hexdicom.errors import HexdicomError
 
@@ -45,28 +43,24 @@ class Video:
     name: str
 
     def version(self) -> str:
-        kind, program = KINDS[self.name], _program()
-        deepest = kind.depths[max(kind.depths)]
-        told = _run(program, ["-hide_banner", "-h", f"encoder={kind.encoder}"], b"").decode(errors="replace")
-        if deepest not in told:
-            raise Unfit(f"{program} has no {kind.encoder} with {deepest} (pip install 'hexdicom[bench]')")
-        return f"{kind.encoder} in ffmpeg {_run(program, ['-version'], b'').decode(errors='replace').split()[2]}"
+        kind = KINDS[self.name]
+        return ffmpeg.version(kind.encoder, kind.depths[max(kind.depths)])
 
     def load(self) -> None:
-        _program()
+        ffmpeg.program()
 
     def encode(self, values: Values, layout: Layout) -> list[bytes]:
         kind, (_, _, rows, columns) = KINDS[self.name], layout.shape
         depth = self._depth(layout)
         stack = np.ascontiguousarray(layout.moved(values).swapaxes(0, 1)).astype(_sample(depth))  # (Z, T, Y, X)
         source = ["-f", "rawvideo", "-pix_fmt", kind.depths[depth], "-s", f"{columns}x{rows}", "-r", "30", "-i", "-"]
-        return [_run(_program(), [*source, "-c:v", kind.encoder, *kind.options, "-f", kind.container, "-"], stack.tobytes())]
+        return [ffmpeg.run([*source, "-c:v", kind.encoder, *kind.options, "-f", kind.container, "-"], stack.tobytes())]
 
     def decode(self, pieces: Sequence[bytes], layout: Layout) -> Values:
         kind, (t, z, y, x) = KINDS[self.name], layout.shape
         depth = self._depth(layout)
         target = ["-f", "rawvideo", "-pix_fmt", kind.depths[depth], "-fps_mode", "passthrough", "-"]
-        raw = _run(_program(), ["-f", kind.container, "-i", "-", *target], pieces[0])
+        raw = ffmpeg.run(["-f", kind.container, "-i", "-", *target], pieces[0])
         stack = np.frombuffer(raw, _sample(depth))
         if stack.size != layout.voxels:
             raise HexdicomError(f"ffmpeg gave {stack.size / (y * x):g} frames back, of {t * z}.")
@@ -82,22 +76,3 @@ class Video:
 
 def _sample(depth: int) -> str:
     return "u1" if depth == 8 else "<u2"
-
-
-def _program() -> str:
-    """ffmpeg of imageio-ffmpeg, else of the system. Raises Unfit."""
-    try:
-        return str(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
-    except (ImportError, RuntimeError):  # RuntimeError: the package is there without a program for this machine
-        found = shutil.which("ffmpeg")
-    if found is None:
-        raise Unfit("ffmpeg is not installed (pip install 'hexdicom[bench]')")
-    return found
-
-
-def _run(program: str, arguments: Sequence[str], data: bytes) -> bytes:
-    """What ffmpeg writes to its output. Raises HexdicomError with what it says."""
-    done = subprocess.run([program, "-v", "error", *arguments], input=data, capture_output=True, check=False)
-    if done.returncode != 0:
-        raise HexdicomError(f"ffmpeg failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
-    return done.stdout

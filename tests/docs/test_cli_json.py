@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from hexdicom.bench.comparisons import Comparison
+from hexdicom.bench.point import Point
+from hexdicom.bench.result import Failure as BenchFailure
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services import cli
 from hexdicom_services.attention import Attention
@@ -103,7 +106,10 @@ def test_codec(tmp_path: Path, run: Run) -> None:
 def test_bench(tmp_path: Path, run: Run) -> None:
     np.save(tmp_path / "a.npy", np.arange(2 * 2 * 8 * 8, dtype=np.int16).reshape(2, 2, 8, 8))
     made = run("bench", "run", tmp_path / "a.npy", "--only", "hexdicom", "--profile", "lossless", "-o", tmp_path / "result.json")
-    check("bench run", made, {"skipped", "failures", "means"})
+    check("bench run", made, {"skipped", "failures", "means", "points", "comparisons"})
+    names = documented("bench run")
+    for prefix, kind in (("points[].", Point), ("comparisons[].", Comparison), ("failures[].", BenchFailure)):
+        assert {f"{prefix}{field.name}" for field in fields(kind)} <= {name.removesuffix("[]") for name in names}  # type: ignore[arg-type]
     assert [one["largest_error"] for one in made["results"]] == [0]
     assert json.loads((tmp_path / "result.json").read_text("utf-8")) == made
 

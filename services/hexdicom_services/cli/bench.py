@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hexdicom_services.cli import bench_output
 from hexdicom_services.cli.files import read_bytes, write_whole
-from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
+from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, table
 from hexdicom_services.cli.profile_options import device_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hexdicom.bench.peers import Peer
-    from hexdicom.bench.result import Run
 
 
-SUITES = ("lossless", "ablation")
+SUITES = ("lossless", "ablation", "paper")
 
 
 @click.group()
@@ -34,30 +36,47 @@ def bench() -> None:
 @click.option("-o", "--output", metavar="RESULT.json", type=click.Path(path_type=Path), help="Where to write the result.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this codec, or `hexdicom` for all of ours. Repeatable.")
 @click.option(
-    "--profile", "profiles", multiple=True, metavar="NAME", help="Ours in this lossless profile; else in each. Repeatable."
+    "--profile", "profiles", multiple=True, metavar="NAME", help="Ours in this profile; else in each of the kind. Repeatable."
 )
 @click.option(
-    "--against", multiple=True, metavar="NAME", help="Codec for the mean ratios; else JPEG-LS, JPEG XL, tomoz. Repeatable."
+    "--against",
+    multiple=True,
+    metavar="NAME",
+    help="Codec to compare with; else JPEG-LS, JPEG XL, tomoz; paper: HEVC (z). Repeatable.",
 )
 @click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="Of each step; the median time counts.")
 @click.option("--max-error", default=0, metavar="N", type=click.IntRange(0), help="Also near-lossless: ours and JPEG-LS within N.")
+@click.option(
+    "--ratio", "ratios", multiple=True, type=click.FloatRange(1), help="paper: size of the models and of ours. Repeatable."
+)
+@click.option("--steps", type=click.IntRange(1), help="paper: of each fit; else 80000, which is meant for a GPU.")
+@click.option("--fit-seconds", default=0.0, metavar="N", type=click.FloatRange(0), help="paper: stop each fit after N seconds.")
 @device_option
 @json_option
 def run_(
     sources: tuple[Path, ...], suite: str, output: Path | None, only: tuple[str, ...], profiles: tuple[str, ...],
-    against: tuple[str, ...], rounds: int, max_error: int, device: str, as_json: bool,
+    against: tuple[str, ...], rounds: int, max_error: int, ratios: tuple[float, ...], steps: int | None, fit_seconds: float,
+    device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Lossless size, time and memory of our codec and of others, on the same values; or, as an ablation, of our codec without
-    what makes it small.
+    what makes it small; or the lossy codecs of the paper behind hexdicom: BD-rate, PSNR at each rate, and time.
 
     SRC are DICOM files and folders, or arrays: .nii, .npy, and .npz with `stored_values`, axes (time, slice, row, column).
     The others: JPEG-LS, JPEG 2000, HTJ2K and JPEG XL frame by frame; x265, FFV1 and tomoz along t. `pip install
     'hexdicom[bench]'` brings them; who is missing is named. Encoding and decoding run in processes of their own; every
     result is compared value by value. A codec that fails is recorded and the run goes on; the exit code is then 4.
+
+    The suite `paper` fits the six-plane model as published, NeRF and SIREN at each ratio, and runs HEVC along z (the paper's
+    anchor) and t, AV1 along t, JPEG 2000, SPERR and our lossy profile. Fits are long without a GPU: bound them.
     """
-    peers, compared = _peers(suite, only, against, profiles, max_error, device)
+    if suite == "paper":
+        peers, compared = _paper(only, against, profiles, max_error, ratios, steps, fit_seconds, device)
+    elif ratios or steps or fit_seconds:
+        raise click.UsageError("--ratio, --steps and --fit-seconds belong to the suite paper.")
+    else:
+        peers, compared = _peers(suite, only, against, profiles, max_error, device)
     from hexdicom.bench import machine
-    from hexdicom.bench.result import Codec, Failure, Measurement, Run, Series
+    from hexdicom.bench.result import Run
     from hexdicom.bench.runner import measure
     from hexdicom_services.cli.bench_sources import find
 
@@ -77,18 +96,15 @@ def run_(
     with messages().status("reading") as line:
         for found in measure(series, peers, rounds, say=line.update):
             run = run.with_one(found)
-            if isinstance(found, Measurement):
-                messages().print(f"{found.series}  {found.codec}: {found.bits_per_voxel:.4f} bits per voxel")
-            elif isinstance(found, Failure):
-                messages().print(f"{found.series}  {found.codec}: failed to {found.step}: {found.error}")
-            elif not isinstance(found, (Codec, Series)):
-                messages().print(f"{found.series or 'all series'}  {found.codec or 'all codecs'}: skipped: {found.reason}")
+            said = bench_output.line(found)
+            if said:
+                messages().print(said, soft_wrap=True)
             if output is not None:  # after each: a run takes hours, and may be stopped
                 write_whole(output, json.dumps(run.to_json(), indent=1, ensure_ascii=False).encode())
     if as_json:
         emit(run.to_json())
     else:
-        _print(run)
+        bench_output.show(run)
     if run.failures:
         raise click.exceptions.Exit(PARTLY_DONE)
 
@@ -168,6 +184,27 @@ def receive(instances: int, rounds: int, associations: tuple[int, ...], processe
     screen().print(rows)
 
 
+def _paper(
+    only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, ratios: tuple[float, ...],
+    steps: int | None, seconds: float, device: str,
+) -> tuple[tuple[Peer, ...], tuple[str, ...]]:  # fmt: skip
+    """Who is measured, and against whom. Raises UsageError, ConfigError without scipy, and what load_profile raises."""
+    from hexdicom.bench import paper, rates
+    from hexdicom_services.shipped import load_profile, profile_names
+
+    rates.interpolator()  # missed after an hour of fits it would be a pity
+    if max_error:
+        raise click.UsageError("--max-error belongs to the suite lossless.")
+    ours = [load_profile(name) for name in profiles] or [
+        profile for profile in map(load_profile, profile_names()) if profile.kind == "lossy"
+    ]
+    for profile in ours:
+        if profile.kind != "lossy":
+            raise click.UsageError(f"Profile {profile.name} is {profile.kind}; the suite is lossy.")
+    everyone = paper.peers(ours, ratios or paper.RATIOS, steps or paper.STEPS, seconds, device)
+    return _chosen(everyone, only), tuple(dict.fromkeys(peer.name for peer in _chosen(everyone, against or (paper.ANCHOR,))))
+
+
 def _peers(
     suite: str, only: tuple[str, ...], against: tuple[str, ...], profiles: tuple[str, ...], max_error: int, device: str
 ) -> tuple[tuple[Peer, ...], tuple[str, ...]]:
@@ -193,36 +230,16 @@ def _peers(
     if max_error:
         near = [replace(profile, max_error=max_error) for profile in shipped if profile.kind == "near-lossless"]
         everyone += [*(peers.own(profile, device) for profile in near), peers.near(max_error)]
+    compared = [peer.name for peer in _chosen(everyone, against) if not peer.max_error]
+    return _chosen(everyone, only), tuple(compared) if against else ("JPEG-LS", "JPEG XL", "tomoz")
+
+
+def _chosen(everyone: Sequence[Peer], names: tuple[str, ...]) -> tuple[Peer, ...]:
+    """Raises UsageError for a name that is nobody's."""
+    from hexdicom.bench import peers
+
     try:
-        compared = [peer.name for peer in peers.chosen(everyone, against) if not peer.max_error]
-        return peers.chosen(everyone, only), tuple(compared) if against else ("JPEG-LS", "JPEG XL", "tomoz")
+        return peers.chosen(everyone, names)
     except KeyError as error:
-        known = ", ".join(peer.name for peer in everyone)
+        known = ", ".join(dict.fromkeys(peer.name for peer in everyone))
         raise click.UsageError(f"There is no codec {error.args[0]!r} here. Known: {known}.") from error
-
-
-def _print(run: Run) -> None:
-    rows = table(
-        "series",
-        "codec",
-        "bits/voxel",
-        "bytes",
-        "encode",
-        "decode",
-        "memory",
-        right=["bits/voxel", "bytes", "encode", "decode", "memory"],
-    )
-    for one in run.results:
-        peak = max(one.encode_peak_bytes or 0, one.decode_peak_bytes or 0)
-        rows.add_row(
-            one.series, one.codec, f"{one.bits_per_voxel:.4f}", size(one.bytes), f"{one.encode_seconds:.2f} s",
-            f"{one.decode_seconds:.2f} s", size(peak) if peak else "?",
-        )  # fmt: skip
-    screen().print(rows)
-    if run.means():
-        means = table("mean", "against", "series", "bytes", "encode", "decode", right=["series", "bytes", "encode", "decode"])
-        for mean in run.means():
-            times = f"× {mean.encode_seconds:.2f}", f"× {mean.decode_seconds:.2f}"
-            means.add_row(mean.codec, mean.against, str(mean.series), f"{100 * (mean.bytes - 1):+.1f} %", *times)
-        screen().print()
-        screen().print(means)

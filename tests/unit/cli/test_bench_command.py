@@ -58,6 +58,32 @@ def test_every_kind_of_source(sources: Path, tmp_path: Path, capsys: pytest.Capt
     assert written == ["bits-per-voxel-within-1.svg", "bits-per-voxel.svg", "report.html", "report.md"]
 
 
+def test_the_suite_of_the_paper(
+    sources: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From DICOM and NIfTI alike: Table I on the screen, every point in the result, curves in the report."""
+    for module in ("imagecodecs", "scipy", "matplotlib"):
+        pytest.importorskip(module, reason=f"{module} is not installed (pip install 'hexdicom[bench]')")
+    from hexdicom.bench import paper
+
+    monkeypatch.setattr(paper, "_LEVELS", (20.0, 25.0, 30.0, 35.0))
+    only = ("--only", "JPEG 2000", "--against", "JPEG 2000")
+    assert bench("run", "--suite", "paper", sources / "b.nii.gz", sources / "study", *only, "-o", tmp_path / "r.json") == 0
+    said = capsys.readouterr()
+    assert "Table I: BD-rate against JPEG 2000" in said.out
+    made: dict[str, Any] = json.loads((tmp_path / "r.json").read_text("utf-8"))
+    assert (made["results"], made["failures"]) == ([], [])
+    assert [one["series"] for one in made["points"]] == ["b"] * 4 + ["study/heart"] * 4
+    assert [one["bd_rate"] for one in made["comparisons"]] == pytest.approx([0.0, 0.0], abs=1e-9)
+    assert all(f"{one['codec']} {one['setting']}: {one['bits_per_voxel']:.4f}" in said.err for one in made["points"])
+
+    assert bench("report", tmp_path / "r.json", "-o", tmp_path / "report") == 0
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["rate-distortion.svg", "report.html", "report.md"]
+    text = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert text.startswith("# Lossy codecs on 4-D MR")
+    assert "| b | JPEG 2000 | 20 dB |" in text
+
+
 def test_a_codec_that_fails_ends_with_4(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("imagecodecs", reason="imagecodecs is not installed (pip install 'hexdicom[bench]')")
     from hexdicom.bench import peers
@@ -75,6 +101,10 @@ def test_a_codec_that_fails_ends_with_4(sources: Path, tmp_path: Path, monkeypat
         (["a.npy", "--against", "nobody"], 2, "Known: hexdicom"),
         (["a.npy", "--profile", "lossy"], 2, "the suite is lossless"),
         (["a.npy", "--profile", "nonsense"], 7, "Shipped profiles"),
+        (["a.npy", "--ratio", "100"], 2, "belong to the suite paper"),
+        (["a.npy", "--suite", "paper", "--profile", "lossless"], 2, "the suite is lossy"),
+        (["a.npy", "--suite", "paper", "--max-error", "2"], 2, "belongs to the suite lossless"),
+        (["a.npy", "--suite", "paper", "--only", "nobody"], 2, "Known: HEVC (z), HEVC (t), AV1 (t)"),
         (["empty", "--only", "JPEG-LS"], 3, "no 4-D series and no array"),
     ],
 )
