@@ -7,6 +7,7 @@ optimum that is the curvature of the loss. Rate–distortion optimised quantisat
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,21 +30,27 @@ COARSEST = 9  # octaves of a rounding step
 def sensitivity(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> NDArray[np.float64]:
     """(count,) bits that a voxel costs more, for a weight that is off by d units of 1.0, over d²; in the order of `Network.flat`"""
     squares = [torch.zeros_like(parameter) for parameter in network.parameters()]
-    seen: list[tuple[torch.Tensor, torch.Tensor]] = []  # inputs and outputs of each layer
+    seen: list[torch.Tensor] = []  # inputs of each layer, then the outputs of the last
 
-    def keep(_: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
-        made.retain_grad()
-        seen.append((given[0].detach(), made))
+    def keep(layer: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        seen.append(given[0])
+        if len(seen) > 1:
+            given[0].retain_grad()
+        if layer is network.layers[-1]:
+            made.retain_grad()
+            seen.append(made)
 
     hooks = [layer.register_forward_hook(keep) for layer in network.layers]
     for begin in range(0, len(examples), _BATCH):
         part = examples.part(slice(begin, begin + _BATCH))
         field = no_field(len(part)) if planes is None else planes(part.place).detach()
         network.bits(part, field).sum().backward()  # type: ignore[no-untyped-call]
-        for number, (given, made) in enumerate(seen):
+        for number, (given, made) in enumerate(pairwise(seen)):
+            # The gradient behind the clamp, not before it: a unit that learned to be silent has none before it, and would get its
+            # voice back from a change that is rounded away.
             assert made.grad is not None
             square = made.grad.square()  # (n, out)
-            squares[2 * number] += square.T @ given.square()
+            squares[2 * number] += square.T @ given.detach().square()
             squares[2 * number + 1] += square.sum(0)
         seen.clear()
     for hook in hooks:
