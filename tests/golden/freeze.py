@@ -43,6 +43,14 @@ def wide(dtype: str) -> np.ndarray:
     )
 
 
+def alike() -> np.ndarray:
+    """(3, 9, 23, 26) int16: slices that are more alike than neighbours within one"""
+    rng = np.random.default_rng(8)
+    texture = rng.normal(0, 200, (23, 26))
+    t, z, _, _ = np.indices((3, 9, 23, 26))
+    return np.rint(900 + texture * (1 + 0.02 * z + 0.1 * np.sin(t)) + rng.normal(0, 4, t.shape)).astype(np.int16)
+
+
 def cases() -> dict[str, tuple[np.ndarray, Profile]]:
     near = {"kind": "near-lossless", **QUICK}
     return {
@@ -62,6 +70,11 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "network-lossless-prior-3": (cine(), Profile(prior=3, adapt_steps=0, **QUICK)),
         "network-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
         "network-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
+        # sparse planes; v1-lossy was frozen when the lossy profile was the planes layer alone
+        "sparse-lossy": (cine(), Profile(kind="lossy", ratio=25)),
+        "sparse-across-slices": (alike(), Profile(kind="lossy", ratio=12)),
+        "sparse-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
+        "sparse-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 
