@@ -15,12 +15,15 @@ from hexdicom.codec.sparse import bands, model
 from hexdicom.codec.sparse.model import Sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 PRICE = 0.12  # squared steps that a bit may cost
 _FINE = 0.004  # share of the squared error that rounding a time function may add
 MOST_TIMES = 2048  # beyond, the products of all pairs of times outgrow the series; cosines take the place of singular vectors
 _MOST_COEFFICIENT = (1 << 24) - 1
+_FUNCTION_BITS = 5.0  # of a time function, for each time, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,17 @@ def at_step(analysis: Analysis, step: int) -> Sparse:
     unit = step / (1 << model.UNIT)
     largest = np.abs(analysis.coefficients).max(axis=(0, 2, 3))
     channels = int(np.flatnonzero(largest >= unit / 2).max(initial=-1)) + 1
-    real = analysis.coefficients[:, :channels] / np.float32(unit)
+    real = analysis.coefficients[:, :channels] * np.float32(1 / unit)
     q = np.clip(np.rint(real), -_MOST_COEFFICIENT, _MOST_COEFFICIENT).astype(np.int32)
+    real = np.abs(real, out=real)
     plain = np.zeros(channels, np.int64), np.zeros((channels, analysis.functions.shape[1]), np.int64)
     first = Sparse(step, (0, 0, 0), analysis.levels, analysis.slice_levels, analysis.low, analysis.high, *plain, q)
-    model.coded(first, np.abs(real), PRICE)
-    kept = _worth(analysis, q, real)
-    q, real, functions = np.ascontiguousarray(q[:, kept]), real[:, kept], analysis.functions[:channels][kept]
+    cost = np.full(channels, _FUNCTION_BITS * analysis.functions.shape[1])
+    model.coded(first, real, PRICE, cost)
+    kept = _worth(q, real, cost)
+    functions = analysis.functions[:channels][kept]
+    if len(kept) < channels:
+        q, real = np.ascontiguousarray(q[:, kept]), real[:, kept]
     centres = _centres(q, real)
     precision, times = _rounded(functions, q, real, analysis, unit)
     return Sparse(step, centres, analysis.levels, analysis.slice_levels, analysis.low, analysis.high, precision, times, q)
@@ -135,28 +142,25 @@ def _singular(values: NDArray[np.int32]) -> NDArray[np.float64] | None:
     return np.ascontiguousarray(rows * np.sign(largest)[:, None])
 
 
-def _worth(analysis: Analysis, q: NDArray[np.int32], real: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The channels whose coefficients save more error than their own bits and those of the time function cost."""
-    cost = np.zeros(q.shape[1])
-    times = np.zeros((q.shape[1], analysis.functions.shape[1]), np.int64)
-    plain = Sparse(1, (0, 0, 0), analysis.levels, analysis.slice_levels, 0, 0, np.zeros(q.shape[1], np.int64), times, q)
-    model.coded(plain, np.zeros((0, 0, 0, 0), np.float32), 0.0, cost)
-    size = np.abs(q)
-    saved = np.array(
-        [
-            (size[:, r] * (2 * np.abs(real[:, r]).astype(np.float64) - size[:, r])).sum() if size[:, r].any() else 0.0
-            for r in range(q.shape[1])
-        ]
-    )
-    function = 5.0 * analysis.functions.shape[1]  # bits of a time function, about
-    return np.flatnonzero(saved > PRICE * (cost + function))
+def _worth(q: NDArray[np.int32], real: NDArray[np.float32], cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The channels whose coefficients save more error than their bits cost. real: magnitudes before rounding. cost: (R,) bits"""
+    saved = np.array([(size * (2 * before - size)).sum(dtype=np.float64) for size, before in _by_channel(q, real)])
+    return np.flatnonzero(saved > PRICE * cost)
+
+
+def _by_channel(q: NDArray[np.int32], real: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Magnitudes of what is not 0, rounded and before, channel by channel."""
+    for r in range(q.shape[1]):
+        some = q[:, r] != 0
+        yield np.abs(q[:, r][some]).astype(np.float32), real[:, r][some]
 
 
 def _centres(q: NDArray[np.int32], real: NDArray[np.float32]) -> tuple[int, int, int]:
     """The mean place of what was rounded to a magnitude of 1, of 2 and of more, in 1/256 of a step from the integer."""
-    size, places = np.abs(q), []
+    some, places = q != 0, []
+    size, before = np.abs(q[some]), real[some]
     for chosen in (size == 1, size == 2, size > 2):
-        lies = np.abs(real[chosen]) - size[chosen]
+        lies = before[chosen] - size[chosen]
         places.append(int(np.clip(np.rint(256 * lies.mean()), -127, 127)) if lies.size else 0)
     return places[0], places[1], places[2]
 
@@ -165,9 +169,9 @@ def _rounded(
     functions: NDArray[np.float64], q: NDArray[np.int32], real: NDArray[np.float32], analysis: Analysis, unit: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """-> (precision, time functions): so fine that rounding adds little to the error that there is"""
-    error = analysis.rest + np.square(np.abs(q) - np.abs(real), dtype=np.float64).sum() * unit**2
+    error = analysis.rest + float(np.square(np.abs(q) - real).sum(dtype=np.float64)) * unit**2
     allowed = _FINE * max(error, analysis.voxels / 12) / max(1, len(functions))
-    energy = np.array([np.square(q[:, r], dtype=np.float64).sum() for r in range(q.shape[1])]) * unit**2
+    energy = np.array([np.square(size, dtype=np.float64).sum() for size, _ in _by_channel(q, real)]) * unit**2
     # an error of a²/12 in each of T values, a = 2^-precision, adds energy · T · a² / 12
     finest = 0.5 * np.log2(np.maximum(energy * functions.shape[1] / (12 * allowed), 1))
     precision = np.clip(np.ceil(finest), 2, model.PRECISION).astype(np.int64)

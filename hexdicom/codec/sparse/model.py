@@ -65,13 +65,14 @@ def coded(model: Sparse, real: NDArray[np.float32], price: float, cost: NDArray[
     height, width = model.coefficients.shape[2:]
     table, room = bands.table(height, width, model.levels)
     bits = np.zeros(len(model.precision)) if cost is None else cost
+    before = bits.copy()
     data = np.zeros(model.coefficients.size // 4 + 65536, np.uint8)
     while True:
         length = maps.code_maps(model.coefficients, model.times, table, room, data, False, real, price, bits, binary.tables())
         if length <= len(data):
             return data[:length].tobytes()
         data, real = np.zeros(length + 65536, np.uint8), _NOTHING
-        bits[:] = 0
+        bits[:] = before
 
 
 def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
