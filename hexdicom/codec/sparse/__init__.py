@@ -2,5 +2,5 @@
 
     series (T, Z, Y, X) ─► time functions, by singular values ─► maps (Z, R, Y, X) ─► wavelets, rounded by what bits cost ─► stream
 
-What became of the six: docs/decisions, "The six planes of the lossy profile". A decoder needs integers alone.
+What became of the six: docs/decisions/0009. A decoder needs integers alone.
 """

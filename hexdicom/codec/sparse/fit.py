@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PRICE = 0.12  # squared steps that a bit may cost
+PRICE = 0.08  # squared steps that a bit may cost
 _FINE = 0.004  # share of the squared error that rounding a time function may add
 MOST_TIMES = 2048  # beyond, the products of all pairs of times outgrow the series; cosines take the place of singular vectors
 _MOST_COEFFICIENT = (1 << 24) - 1
