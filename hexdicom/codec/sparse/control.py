@@ -141,9 +141,8 @@ class _Search:
         if abs(good.step - bad.step) <= 1:
             return None
         left, right = math.log(good.step), math.log(bad.step)
-        share = (good.excess + self.margin / 2) / (
-            good.excess - bad.excess
-        )  # where the line between them is just within the margin
+        # where the line between the two is just within the margin
+        share = (good.excess + self.margin / 2) / (good.excess - bad.excess)
         if number % 3 == 2 or not math.isfinite(share):
             share = 0.5  # a line may creep; a bisection does not
         step = round(math.exp(left + (right - left) * min(max(share, 0.02), 0.98)))

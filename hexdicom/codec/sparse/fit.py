@@ -70,6 +70,15 @@ def across_slices(analysis: Analysis, slice_levels: int) -> Analysis:
 
 def at_step(analysis: Analysis, step: int) -> Sparse:
     """The series at a step in 1/64 stored values; how far it is from the original only its decoded values tell."""
+    q, real, kept = _chosen(analysis, step)
+    functions, unit = analysis.functions[kept], step / (1 << model.UNIT)
+    centres = _centres(q, real)
+    precision, times = _rounded(functions, q, real, analysis, unit)
+    return Sparse(step, centres, analysis.levels, analysis.slice_levels, analysis.low, analysis.high, precision, times, q)
+
+
+def _chosen(analysis: Analysis, step: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+    """-> (coefficients, their magnitudes before rounding, the channels of the analysis that are worth their bits)"""
     unit = step / (1 << model.UNIT)
     largest = np.abs(analysis.coefficients).max(axis=(0, 2, 3))
     channels = int(np.flatnonzero(largest >= unit / 2).max(initial=-1)) + 1
@@ -81,12 +90,9 @@ def at_step(analysis: Analysis, step: int) -> Sparse:
     cost = np.full(channels, _FUNCTION_BITS * analysis.functions.shape[1])
     model.coded(first, real, PRICE, cost)
     kept = _worth(q, real, cost)
-    functions = analysis.functions[:channels][kept]
     if len(kept) < channels:
         q, real = np.ascontiguousarray(q[:, kept]), real[:, kept]
-    centres = _centres(q, real)
-    precision, times = _rounded(functions, q, real, analysis, unit)
-    return Sparse(step, centres, analysis.levels, analysis.slice_levels, analysis.low, analysis.high, precision, times, q)
+    return q, real, kept
 
 
 def highest_step(analysis: Analysis) -> int:
@@ -104,14 +110,12 @@ def slice_levels_for(analysis: Analysis, step: int) -> int:
 
 def _cost(analysis: Analysis, step: int) -> float:
     """Squared error and bits in one number, in squared steps"""
-    sparse = at_step(analysis, step)
+    q, real, _ = _chosen(analysis, step)
     unit = step / (1 << model.UNIT)
-    size = np.abs(sparse.coefficients)
-    error = np.square(analysis.coefficients, dtype=np.float64).sum() / unit**2
-    for r in range(size.shape[1]):
-        real = np.abs(analysis.coefficients[:, r] / unit)
-        error += float((np.square(real - size[:, r], dtype=np.float64) - np.square(real, dtype=np.float64)).sum())
-    return float(error + PRICE * 8 * len(model.to_bytes(sparse)))
+    error = float(np.square(analysis.coefficients, dtype=np.float64).sum()) / unit**2
+    for size, before in _by_channel(q, real):
+        error -= float((size * (2 * before - size)).sum(dtype=np.float64))
+    return error + PRICE * 8 * len(model.to_bytes(at_step(analysis, step)))
 
 
 def _functions(values: NDArray[np.int32]) -> NDArray[np.float64]:
