@@ -25,6 +25,7 @@ MOST_CHANNELS = 64
 UNIT = 6  # bits behind the point of steps and maps
 PRECISION = 14  # bits behind the point of the finest time function
 MOST_STEP = 1 << 29
+MOST_PER_BYTE = 1 << 16  # coefficients; a few bytes must not take gigabytes of memory
 CENTRES = 3  # magnitudes 1, 2 and more have a place of their own in their step
 _MOST_CENTRE = 127
 _MAP_LIMIT = (1 << 31) - 1
@@ -86,6 +87,8 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
         raise BitstreamError("The sparse planes layer holds parameters out of range.")
     if levels > bands.MOST_LEVELS or slice_levels > bands.MOST_SLICE_LEVELS or channels > min(MOST_CHANNELS, shape[0]):
         raise BitstreamError("The sparse planes layer claims more levels or channels than the format allows.")
+    if channels * shape[1] * shape[2] * shape[3] > MOST_PER_BYTE * len(layer):
+        raise BitstreamError("The sparse planes layer is too short for the maps that it claims.")
     precision = reader.array("u1", channels).astype(np.int64)
     if channels and precision.max() > PRECISION:
         raise BitstreamError("The sparse planes layer holds parameters out of range.")

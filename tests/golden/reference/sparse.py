@@ -265,6 +265,7 @@ def synthesise_sparse(data: bytes, shape: Shape) -> list[int]:
     check(1 <= step <= 2**29 and min(centres) >= -127, "the step")
     check_bounds(low, high)
     check(levels <= 6 and slice_levels <= 3 and channels <= min(64, shape[0]), "levels or channels")
+    check(channels * shape[1] * shape[2] * shape[3] <= 65536 * len(data), "the layer is too short for its maps")
     precision = reader.numbers("B", channels)
     check(all(bits <= 14 for bits in precision), "the precision")
     stream = reader.rest()

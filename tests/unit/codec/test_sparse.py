@@ -239,6 +239,12 @@ def test_damaged_layers_are_refused_or_decoded_within_bounds(seed: int) -> None:
     assert decoded.shape == parsed.shape
 
 
+def test_few_bytes_that_claim_many_maps_take_no_memory() -> None:
+    layer = model.to_bytes(fit.at_step(fit.analyse(beating((4, 2, 40, 30)).values.astype(np.int32)), 6400))
+    with pytest.raises(BitstreamError, match="too short"):
+        model.from_bytes(layer[:60], (4, 1, 16384, 4096))
+
+
 def test_layers_that_do_not_go_together() -> None:
     bitstream = codec.encode(beating((4, 2, 40, 30)), Profile(name="lossy", kind="lossy", ratio=20)).bitstream
     parsed = container.unpack(bitstream)
