@@ -52,6 +52,8 @@ class GroupReport:
             "profile": encoding.profile,
             "max_error": encoding.max_error,
             "psnr_db": encoding.psnr_db,
+            "worst_frame_psnr_db": encoding.worst_frame_psnr_db,
+            "ssim": encoding.ssim,
             "device": encoding.device,
             "fit_seconds": encoding.fit_seconds,
             "encode_seconds": encoding.encode_seconds,
@@ -191,6 +193,8 @@ class ArchiveInfo:
     kind: str
     max_error: int
     psnr_db: float | None
+    worst_frame_psnr_db: float | None
+    ssim: float | None
     time_key: str
     notes: tuple[str, ...]
     archive_bytes: int
@@ -218,6 +222,8 @@ class ArchiveInfo:
             "lossless": self.kind == "lossless",
             "max_error": self.max_error,
             "psnr_db": self.psnr_db,
+            "worst_frame_psnr_db": self.worst_frame_psnr_db,
+            "ssim": self.ssim,
             "time_key": self.time_key,
             "notes": list(self.notes),
             "archive_bytes": self.archive_bytes,

@@ -26,6 +26,7 @@ __all__ = [
     "Progress",
     "attach",
     "attachment",
+    "curve",
     "decode",
     "encode",
     "inspect",
@@ -72,6 +73,18 @@ def preview(bitstream: bytes, *, times: Sequence[int] | None = None, device: str
     from hexdicom.codec import hexplane
 
     return hexplane.preview(bitstream, times, device)
+
+
+def curve(
+    volume: CineVolume, ratios: tuple[float, float], points: int, *, device: str = "auto", progress: Progress | None = None
+) -> list[EncodeReport]:
+    """What the lossy profile makes of a series, from the first ratio (about) to the second: sizes, and qualities on what decodes.
+
+    Raises VolumeError, ProfileError.
+    """
+    from hexdicom.codec import hexplane
+
+    return hexplane.curve(volume, ratios, points, device, progress or _silent)
 
 
 def inspect(bitstream: bytes) -> Info:

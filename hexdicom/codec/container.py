@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x89HXD\r\n\x1a\n"
 VERSION = 1
-PLANES, RESIDUAL, STORED, ATTACHMENT = 1, 2, 3, 4
-LAYER_NAMES = {PLANES: "planes", RESIDUAL: "residual", STORED: "stored", ATTACHMENT: "attachment"}
+PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE = 1, 2, 3, 4, 5
+LAYER_NAMES = {PLANES: "planes", RESIDUAL: "residual", STORED: "stored", ATTACHMENT: "attachment", SPARSE: "sparse-planes"}
 UNBOUNDED = 0xFFFFFFFF
 MAX_VOXELS = 1 << 28  # decoding needs memory in proportion to it; the largest MR series we know has a fifth of this
 
@@ -44,7 +44,7 @@ class Layer:
 class Container:
     """A parsed bitstream.
 
-    shape: (T, Z, Y, X). dtype: one of volume.DTYPES. max_error: None where only the planes were kept (lossy).
+    shape: (T, Z, Y, X). dtype: one of volume.DTYPES. max_error: None where only planes were kept (lossy).
     """
 
     shape: tuple[int, int, int, int]
@@ -55,6 +55,11 @@ class Container:
 
     def layer(self, kind: int) -> bytes | None:
         return next((layer.data for layer in self.layers if layer.kind == kind), None)
+
+
+def overhead(layers: int) -> int:
+    """Bytes that a bitstream of so many layers has beside them."""
+    return _HEADER.size + layers * _LAYER.size + _CRC.size
 
 
 def check_shape(shape: Sequence[int]) -> None:

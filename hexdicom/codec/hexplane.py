@@ -1,4 +1,4 @@
-"""The codec as a whole: six planes, then the residual layer, in one container. Decoding is integer arithmetic throughout."""
+"""The codec as a whole: planes, then the residual layer, in one container. Decoding is integer arithmetic throughout."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from hexdicom.codec import container, fit, planes, residual, stored, synthesis
-from hexdicom.codec.container import ATTACHMENT, PLANES, RESIDUAL, STORED, Container, Layer
+from hexdicom.codec.container import ATTACHMENT, PLANES, RESIDUAL, SPARSE, STORED, Container, Layer
 from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
+from hexdicom.codec.sparse import control
+from hexdicom.codec.sparse import model as sparse
 from hexdicom.errors import BitstreamError, ProfileError, VerificationError
-from hexdicom.metrics import psnr
+from hexdicom.metrics import psnr, ssim, worst_frame_psnr
 from hexdicom.volume import CineVolume
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 _SMALLEST = 4096  # voxels; below, the parameters of a model outweigh what it saves
 _SMALL = 1 << 20
 _SMALL_PREVIEW, _FEW_CHANNELS, _FEW_HIDDEN = 4096, 4, 8  # a preview of fewer bytes has more use for nodes than for channels
-_SEARCH_STEPS = 7
-_SEARCH_RATIOS = (4.0, 20_000.0)
 
 
 def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, progress: Progress) -> Encoded:
@@ -42,18 +42,20 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
     if volume.voxels < _SMALLEST or values.min() == values.max():
         layers, fitted, bound = [Layer(STORED, stored.encode(volume.values))], start, 0
         expected = values
+    elif bound is None:
+        overhead = container.overhead(1)
+        layer, expected = control.encode(values, profile, volume.values.nbytes, overhead, on, progress)
+        layers, fitted = [Layer(SPARSE, layer)], perf_counter()
     else:
-        planes_layer, base = _planes(values, profile, on, progress)
+        planes_layer = _planes(values, profile, on, progress)
         fitted = perf_counter()
-        layers, expected = [Layer(PLANES, planes_layer)], base
-        if bound is not None:
-            exact, expected = residual.encode(values, bound, profile, on, progress)
-            layers.append(Layer(RESIDUAL, exact))
-            if volume.voxels < _SMALL or 16 * len(exact) < volume.voxels:
-                # a small or nearly empty series: a model is not always worth its parameters
-                whole = stored.encode(volume.values)
-                if len(whole) <= sum(len(layer.data) for layer in layers):
-                    layers, expected, bound = [Layer(STORED, whole)], values, 0
+        exact, expected = residual.encode(values, bound, profile, on, progress)
+        layers = [Layer(PLANES, planes_layer), Layer(RESIDUAL, exact)]
+        if volume.voxels < _SMALL or 16 * len(exact) < volume.voxels:
+            # a small or nearly empty series: a model is not always worth its parameters
+            whole = stored.encode(volume.values)
+            if len(whole) <= sum(len(layer.data) for layer in layers):
+                layers, expected, bound = [Layer(STORED, whole)], values, 0
     bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, bound, tuple(layers)))
     encoded = perf_counter()
     errors = np.abs(expected - values)
@@ -61,26 +63,56 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         raise VerificationError(f"A value would come out {errors.max()} away; at most {bound} is allowed. Nothing was written.")
     if bound is None and np.square(errors, dtype=np.float64).mean() > values.var():
         raise VerificationError(
-            "The six planes came out worse than a flat grey; nothing was written.", hint="Use the lossless profile for this series."
+            "The six planes came out worse than a flat grey; nothing was written.", hint="Ask for more bytes or a higher quality."
         )
     if verify:
         decoded = decode(bitstream, None, device, lambda _, fraction: progress("verify", fraction)).values
         if not np.array_equal(decoded, expected):
             raise VerificationError("The bitstream does not decode to what was encoded; nothing was written.")
-    level = psnr(values, expected)
-    report = EncodeReport(
+    verified = perf_counter()
+    seconds = fitted - start, encoded - fitted, verified - encoded
+    report = _report(volume, expected, bitstream, tuple(layers), profile.name, on, seconds)
+    return Encoded(bitstream, report)
+
+
+def curve(volume: CineVolume, ratios: tuple[float, float], points: int, device: str, progress: Progress) -> list[EncodeReport]:
+    """See `hexdicom.codec.curve`."""
+    container.check_shape(volume.shape)
+    on, values, found = resolve(device), volume.values.astype(np.int32), []
+    if values.min() == values.max():
+        raise ProfileError("A constant series has no curve of sizes and qualities.")
+    most, least = (max(1, int(volume.values.nbytes / ratio)) for ratio in (min(ratios), max(ratios)))
+    overhead, start = container.overhead(1), perf_counter()
+    for data, decoded in control.curve(values, most - overhead, least - overhead, points, on, progress):
+        layers = (Layer(SPARSE, data),)
+        bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, None, layers))
+        found.append(_report(volume, decoded, bitstream, layers, "lossy", on, (perf_counter() - start, 0.0, 0.0)))
+        start = perf_counter()
+        progress("points", len(found) / points)
+    return found
+
+
+def _report(
+    volume: CineVolume, decoded: NDArray[np.int32], bitstream: bytes, layers: tuple[Layer, ...], profile: str, on: torch.device,
+    seconds: tuple[float, float, float],
+) -> EncodeReport:  # fmt: skip
+    """seconds: fit, encode, verify."""
+    level = psnr(volume.values, decoded)
+    exact = math.isinf(level)
+    return EncodeReport(
         shape=volume.shape,
         bytes=len(bitstream),
         layers=tuple(LayerSize(layer.name, len(layer.data)) for layer in layers),
-        profile=profile.name,
-        max_error=int(errors.max()),
-        psnr_db=None if math.isinf(level) else level,
+        profile=profile,
+        max_error=int(np.abs(volume.values.astype(np.int32) - decoded).max()),
+        psnr_db=None if exact else level,
         device=on.type,
-        fit_seconds=fitted - start,
-        encode_seconds=encoded - fitted,
-        verify_seconds=perf_counter() - encoded,
+        fit_seconds=seconds[0],
+        encode_seconds=seconds[1],
+        verify_seconds=seconds[2],
+        worst_frame_psnr_db=None if exact else worst_frame_psnr(volume.values, decoded),
+        ssim=None if exact else ssim(volume.values, decoded),
     )
-    return Encoded(bitstream, report)
 
 
 def decode(bitstream: bytes, slices: Sequence[int] | None, device: str, progress: Progress) -> CineVolume:
@@ -136,7 +168,7 @@ def _checked(parsed: Container) -> Container:
     bound = parsed.max_error
     if not (
         (kinds == {STORED} and bound == 0)
-        or (kinds == {PLANES} and bound is None)
+        or (kinds in ({PLANES}, {SPARSE}) and bound is None)
         or (kinds == {PLANES, RESIDUAL} and bound is not None)
     ):
         raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
@@ -144,49 +176,22 @@ def _checked(parsed: Container) -> Container:
 
 
 def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
+    layer = parsed.layer(SPARSE)
+    if layer is not None:
+        return sparse.evaluate(sparse.from_bytes(layer, parsed.shape), device, times)
     data = parsed.layer(PLANES) or b""
     return synthesis.evaluate(synthesis.from_bytes(data, parsed.shape), parsed.shape, device, times)
 
 
-def _planes(
-    values: NDArray[np.int32], profile: Profile, device: torch.device, progress: Progress
-) -> tuple[bytes, NDArray[np.int32]]:
-    """-> (planes layer, (T, Z, Y, X) what it decodes to)"""
-    if profile.kind != "lossy":
-        if 2 * values.size / profile.ratio < _SMALL_PREVIEW:
-            few = min(profile.channels, _FEW_CHANNELS), min(profile.hidden, _FEW_HIDDEN)
-            profile = replace(profile, channels=few[0], hidden=few[1])
-        return _fitted(values, profile, profile.ratio, device, progress)
-    if profile.psnr is None:
-        return _fitted(values, profile, profile.ratio, device, progress)
-    best: tuple[bytes, NDArray[np.int32]] | None = None
-    reached = 0.0
-    least, greatest = (math.log(ratio) for ratio in _SEARCH_RATIOS)
-    for _ in range(_SEARCH_STEPS):
-        middle = (least + greatest) / 2
-        candidate = _fitted(values, profile, math.exp(middle), device, progress)
-        level = psnr(values, candidate[1])
-        reached = max(reached, level)
-        if level >= profile.psnr:
-            best, least = candidate, middle
-        else:
-            greatest = middle
-    if best is None:
-        raise ProfileError(
-            f"The six planes reach {reached:.1f} dB on this series, not {profile.psnr:g} dB.",
-            hint="Ask for less, or use the near-lossless profile.",
-        )
-    return best
-
-
-def _fitted(
-    values: NDArray[np.int32], profile: Profile, ratio: float, device: torch.device, progress: Progress
-) -> tuple[bytes, NDArray[np.int32]]:
+def _planes(values: NDArray[np.int32], profile: Profile, device: torch.device, progress: Progress) -> bytes:
+    """The planes layer of an exact encoding, which is there for the preview."""
+    if 2 * values.size / profile.ratio < _SMALL_PREVIEW:
+        few = min(profile.channels, _FEW_CHANNELS), min(profile.hidden, _FEW_HIDDEN)
+        profile = replace(profile, channels=few[0], hidden=few[1])
     t, z, y, x = values.shape
-    size = planes.adaptive_size((t, z, y, x), 2 * values.size, ratio, profile.channels, profile.hidden)
+    size = planes.adaptive_size((t, z, y, x), 2 * values.size, profile.ratio, profile.channels, profile.hidden)
     model = fit.fit(values, size, profile.steps, device, progress)
-    layer = synthesis.to_bytes(synthesis.rounded(model, int(values.min()), int(values.max())))
-    return layer, synthesis.evaluate(synthesis.from_bytes(layer, (t, z, y, x)), (t, z, y, x), device)
+    return synthesis.to_bytes(synthesis.rounded(model, int(values.min()), int(values.max())))
 
 
 def _typed(values: NDArray[np.int32], dtype: str) -> NDArray[Any]:

@@ -24,7 +24,8 @@ class LayerSize:
 class EncodeReport:
     """What an encoding cost and what it is worth. Sizes in bytes, times in seconds, PSNR in dB (None: exact).
 
-    PSNR as in DESIGN.md section 8: the peak is max − min of the stored values of the series.
+    PSNR: the peak is max − min of the stored values of the series. worst_frame_psnr_db: of the frame (one slice at one time) that
+    came out worst, under the same peak. ssim: see `metrics.ssim`. All three are measured on what the bitstream decodes to.
     """
 
     shape: tuple[int, int, int, int]
@@ -37,6 +38,8 @@ class EncodeReport:
     fit_seconds: float
     encode_seconds: float
     verify_seconds: float
+    worst_frame_psnr_db: float | None = None
+    ssim: float | None = None
 
     @property
     def bits_per_voxel(self) -> float:

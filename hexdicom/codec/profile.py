@@ -18,11 +18,12 @@ class Profile:
 
     kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (six planes alone).
     max_error: bound on the absolute error in stored values; only near-lossless has one, at least 1.
-    ratio: r of eq. 2, uncompressed size over size of the six planes. In the lossy profile this is what is asked for;
-        in the others it sizes the base layer, which is there for the preview.
-    psnr: lossy only, instead of a given ratio: the largest ratio is searched that reaches this many dB.
-    channels, hidden: k of the planes, and the width of the decoder network; a preview of a small series has fewer.
-    steps: Adam steps of the fit.
+    ratio: uncompressed size over size of the bitstream, which the lossy profile keeps from above. In the others it is r of eq. 2
+        and sizes the base layer, which is there for the preview.
+    psnr, max_bytes: lossy only, instead of a ratio; one of them. The fewest bytes that reach this many dB, or the best that this
+        many bytes hold. All three are met from the good side: dB within 0.03, sizes within 2 % (unless all is said in fewer).
+    channels, hidden, steps: exact kinds only: k of the planes of the preview, the width of its decoder network (a small series has
+        fewer) and the Adam steps of its fit.
     prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: whichever predicts best), and the most
         Adam steps that adapt it to a large series; one below 2^24 voxels gets up to twice as many, a very small one fewer.
     learns: exact kinds only: what adapts, the network, the six planes that drive it, or all of it. For ablations.
@@ -33,6 +34,7 @@ class Profile:
     max_error: int = 0
     ratio: float = 1000.0
     psnr: float | None = None
+    max_bytes: int | None = None
     channels: int = 8
     hidden: int = 12
     steps: int = 600
@@ -50,6 +52,12 @@ class Profile:
             raise ProfileError(f"A compression ratio of {self.ratio} is not possible.", hint="Give 1 or more.")
         if self.psnr is not None and (self.kind != "lossy" or not 0 < self.psnr < 200):
             raise ProfileError(f"psnr {self.psnr} does not fit profile {self.name!r}.", hint="Only lossy profiles take it.")
+        if self.max_bytes is not None and (self.kind != "lossy" or self.max_bytes < 1):
+            raise ProfileError(
+                f"max_bytes {self.max_bytes} does not fit profile {self.name!r}.", hint="Only lossy profiles take it."
+            )
+        if self.max_bytes is not None and self.psnr is not None:
+            raise ProfileError(f"Profile {self.name!r} asks for max_bytes and for psnr.", hint="Name one of them.")
         if self.learns not in get_args(Learns):
             raise ProfileError(
                 f"Profile {self.name!r} cannot learn {self.learns!r}.", hint=f"Known: {', '.join(get_args(Learns))}."

@@ -23,7 +23,8 @@ _KINDS: Final = ("lossless", "near-lossless", "lossy")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """kind, profile, max_error, psnr_db: how the values were coded; psnr_db None where they are exact.
+    """kind, profile, max_error, psnr_db: how the values were coded; psnr_db None where they are exact. max_error is the
+    largest error that there is. worst_frame_psnr_db, ssim: None there too, and in older manifests.
 
     sha256: of the data set of each source, in the order of the headers; for recoded ones, as a restore writes it.
     recoded_from: transfer syntax of each source that came compressed, else ""; empty where none did.
@@ -50,6 +51,8 @@ class Manifest:
     payload_sha256: str
     payload_bytes: int
     writer: str = f"hexdicom {__version__}"
+    worst_frame_psnr_db: float | None = None
+    ssim: float | None = None
 
     @property
     def lossless(self) -> bool:
@@ -105,6 +108,8 @@ def decode_manifest(data: bytes) -> Manifest:
         payload_sha256=_text(fields, "payload_sha256"),
         payload_bytes=_whole(fields, "payload_bytes", 1 << 44),
         writer=_text(fields, "writer"),
+        worst_frame_psnr_db=_number(fields, "worst_frame_psnr_db"),
+        ssim=_number(fields, "ssim"),
     )
     if manifest.kind not in _KINDS:
         raise ArchiveError(f"The manifest of the archive object has an unknown kind of coding, {manifest.kind[:40]!r}.")

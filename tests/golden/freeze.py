@@ -50,6 +50,14 @@ def masked() -> np.ndarray:
     return np.where(values < 1000, 0, values).astype(np.int16)
 
 
+def alike() -> np.ndarray:
+    """(3, 9, 23, 26) int16: slices that are more alike than neighbours within one"""
+    rng = np.random.default_rng(8)
+    texture = rng.normal(0, 200, (23, 26))
+    t, z, _, _ = np.indices((3, 9, 23, 26))
+    return np.rint(900 + texture * (1 + 0.02 * z + 0.1 * np.sin(t)) + rng.normal(0, 4, t.shape)).astype(np.int16)
+
+
 def cases() -> dict[str, tuple[np.ndarray, Profile]]:
     near = {"kind": "near-lossless", **QUICK}
     return {
@@ -75,6 +83,11 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "rounded-near-lossless-2": (cine(), Profile(prior=8, adapt_steps=0, max_error=2, **near)),
         "rounded-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
         "rounded-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
+        # sparse planes; v1-lossy was frozen when the lossy profile was the planes layer alone
+        "sparse-lossy": (cine(), Profile(kind="lossy", ratio=25)),
+        "sparse-across-slices": (alike(), Profile(kind="lossy", ratio=12)),
+        "sparse-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
+        "sparse-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 

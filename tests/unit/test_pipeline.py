@@ -78,6 +78,8 @@ def test_json_has_the_promised_fields(sources: Path, tmp_path: Path) -> None:
         "profile",
         "max_error",
         "psnr_db",
+        "worst_frame_psnr_db",
+        "ssim",
         "device",
         "fit_seconds",
         "encode_seconds",

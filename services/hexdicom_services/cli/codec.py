@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexdicom_services.cli.codec_curve import curve
 from hexdicom_services.cli.codec_train import train
 from hexdicom_services.cli.files import read_bytes, write_whole
 from hexdicom_services.cli.output import emit, json_option, screen, size, steps
@@ -23,6 +24,7 @@ def codec() -> None:
 
 
 codec.add_command(train)
+codec.add_command(curve)
 
 
 @codec.command()
@@ -32,14 +34,14 @@ codec.add_command(train)
 @json_option
 def encode(
     file: Path, output: Path, profile_name: str | None, max_error: int | None, ratio: float | None, psnr: float | None,
-    device: str, as_json: bool,
+    max_bytes: int | None, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Encode FILE (.npy, .nii or .nii.gz).
 
     The axes of an .npy are (time, slice, row, column); its numbers are 8- or 16-bit integers, or have such values. Type,
     header and affine of the file are kept: decoding a lossless encoding gives the same voxels and header back.
     """
-    profile = chosen_profile(profile_name, max_error, ratio, psnr)
+    profile = chosen_profile(profile_name, max_error, ratio, psnr, max_bytes)
     from hexdicom.codec import encode as encode_volume  # imports torch
     from hexdicom_services.cli import array_file
 
@@ -90,6 +92,8 @@ def document(report: EncodeReport) -> dict[str, Any]:
         "profile": report.profile,
         "max_error": report.max_error,
         "psnr_db": report.psnr_db,
+        "worst_frame_psnr_db": report.worst_frame_psnr_db,
+        "ssim": report.ssim,
         "device": report.device,
         "fit_seconds": report.fit_seconds,
         "encode_seconds": report.encode_seconds,

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 @json_option
 def compress(
     sources: tuple[Path, ...], out: Path, profile_name: str | None, max_error: int | None, ratio: float | None,
-    psnr: float | None, device: str, as_json: bool,
+    psnr: float | None, max_bytes: int | None, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Archive the 4-D series of files and folders.
 
     Every 4-D series below SRC becomes one archive object in DIR, proved by decoding it; every other file is copied untouched
     to DIR/passed-through. The sources stay as they are.
     """
-    profile = chosen_profile(profile_name, max_error, ratio, psnr)
+    profile = chosen_profile(profile_name, max_error, ratio, psnr, max_bytes)
     with steps() as progress:
         report = pipeline.compress(sources, out, profile, now=datetime.now(UTC), device=device, progress=progress)
     if as_json:

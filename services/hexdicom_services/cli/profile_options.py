@@ -1,4 +1,4 @@
-"""The options that say what to keep: --profile, --max-error, --ratio, --psnr, --device. One meaning in every command."""
+"""The options that say what to keep: --profile, --max-error, --ratio, --psnr, --max-bytes, --device. One meaning everywhere."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def profile_options(command: F) -> F:
         click.option("--max-error", type=click.IntRange(min=0), help="Bound on the error of a stored value; 0 is lossless."),
         click.option("--ratio", type=float, help="Lossy: uncompressed size over compressed size."),
         click.option("--psnr", type=float, help="Lossy: quality to reach, in dB."),
+        click.option("--max-bytes", type=click.IntRange(1), help="Lossy: bytes that the values of a series may take."),
         device_option,
     ]
     for option in reversed(options):
@@ -39,17 +40,24 @@ def profile_options(command: F) -> F:
     return command
 
 
-def chosen_profile(name: str | None, max_error: int | None, ratio: float | None, psnr: float | None) -> Profile:
+def chosen_profile(
+    name: str | None, max_error: int | None, ratio: float | None, psnr: float | None, max_bytes: int | None
+) -> Profile:
     """The profile that the options mean. Lossless unless something else is asked for. Raises ProfileError, ConfigError."""
-    if max_error is not None and (ratio is not None or psnr is not None):
-        raise click.UsageError("--max-error bounds every value; --ratio and --psnr are for the lossy profile. Give one.")
+    lossy = {"ratio": ratio, "psnr": psnr, "max_bytes": max_bytes}
+    given = {field: value for field, value in lossy.items() if value is not None}
+    if max_error is not None and given:
+        raise click.UsageError(
+            "--max-error bounds every value; --ratio, --psnr and --max-bytes are for the lossy profile. Give one."
+        )
+    if len(given) > 1:
+        raise click.UsageError("--ratio, --psnr and --max-bytes each say how small the result is to be. Give one.")
     if name is None:
-        name = "near-lossless" if max_error else "lossy" if ratio is not None or psnr is not None else "lossless"
+        name = "near-lossless" if max_error else "lossy" if given else "lossless"
     profile = load_profile(name)
     if max_error is not None:
         profile = replace(profile, max_error=max_error)
-    if ratio is not None:
-        profile = replace(profile, ratio=ratio)
-    if psnr is not None:
-        profile = replace(profile, psnr=psnr)
+    if given:  # instead of what the profile names
+        asked: dict[str, Any] = {"psnr": None, "max_bytes": None} | given
+        profile = replace(profile, **asked)
     return profile

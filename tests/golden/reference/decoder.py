@@ -9,6 +9,7 @@ from math import prod
 from tests.golden.reference.linear import linear_values
 from tests.golden.reference.network import Network
 from tests.golden.reference.planes import synthesise
+from tests.golden.reference.sparse import synthesise_sparse
 from tests.golden.reference.stream import (
     Reader,
     Shape,
@@ -18,7 +19,7 @@ from tests.golden.reference.stream import (
 )
 
 TYPES = (("uint8", "B", 0, 255), ("int8", "b", -128, 127), ("uint16", "H", 0, 65535), ("int16", "h", -32768, 32767))
-PLANES, RESIDUAL, STORED, ATTACHMENT = 1, 2, 3, 4
+PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE = 1, 2, 3, 4, 5
 NO_BOUND = 0xFFFFFFFF
 
 
@@ -43,7 +44,7 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
     check(zlib.crc32(bitstream[: reader.at]) == reader.numbers("I", 1)[0], "the header's checksum")
     layers = {}
     for layer, checksum, length in entries:
-        check(layer in (PLANES, RESIDUAL, STORED, ATTACHMENT) and layer not in layers, "unknown layer, or one twice")
+        check(layer in (PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE) and layer not in layers, "unknown layer, or one twice")
         layers[layer] = reader.take(length)
         check(zlib.crc32(layers[layer]) == checksum, "a layer's checksum")
     check(not reader.rest(), "bytes after the last layer")
@@ -53,6 +54,8 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
         values = Reader(inflate(layers[STORED], prod(shape) * struct.calcsize(code))).numbers(code, prod(shape))
     elif set(layers) == {PLANES} and bound == NO_BOUND:
         values = synthesise(layers[PLANES], shape)
+    elif set(layers) == {SPARSE} and bound == NO_BOUND:
+        values = synthesise_sparse(layers[SPARSE], shape)
     else:
         check(set(layers) == {PLANES, RESIDUAL} and bound != NO_BOUND, "a combination of layers that is not valid")
         values = refine(layers[RESIDUAL], synthesise(layers[PLANES], shape), shape, bound)

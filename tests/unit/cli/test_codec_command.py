@@ -53,6 +53,10 @@ def test_near_lossless_keeps_its_bound(tmp_path: Path, capsys: pytest.CaptureFix
         (["--profile", "lossy", "--max-error", "1"], 2, "cannot have max_error"),
         (["--profile", "lossless", "--psnr", "40"], 2, "Only lossy profiles"),
         (["--ratio", "0.5"], 2, "not possible"),
+        (["--ratio", "20", "--max-bytes", "900"], 2, "Give one"),
+        (["--psnr", "20", "--max-bytes", "900"], 2, "Give one"),
+        (["--max-error", "1", "--max-bytes", "900"], 2, "Give one"),
+        (["--profile", "lossless", "--max-bytes", "900"], 2, "Only lossy profiles"),
     ],
 )
 def test_contradictions_are_refused(

@@ -1,0 +1,176 @@
+"""The step that meets what is asked for: so many bytes at most, or so many dB at least."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hexdicom.codec.sparse import fit, model
+from hexdicom.errors import ProfileError
+from hexdicom.metrics import psnr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+    from numpy.typing import NDArray
+
+    from hexdicom.codec.interface import Progress
+    from hexdicom.codec.profile import Profile
+    from hexdicom.codec.sparse.fit import Analysis
+
+_SIZE_MARGIN = 0.01  # bytes are met within this share
+_LEVEL_MARGIN = 0.03  # dB within which a level is met
+_TRIALS = 24
+_WIDE = math.log(4)  # first stride of the search, in the logarithm of the step
+_EXACT = 8  # a step of 1/8 of a stored value leaves nothing to gain
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A layer, and what it decodes to where that had to be known. excess: above 0 where it breaks what was asked for."""
+
+    step: int
+    layer: bytes
+    decoded: NDArray[np.int32] | None
+    excess: float
+
+
+def encode(
+    values: NDArray[np.int32], profile: Profile, source_bytes: int, overhead: int, device: torch.device, progress: Progress
+) -> tuple[bytes, NDArray[np.int32]]:
+    """-> (layer, (T, Z, Y, X) what it decodes to)
+
+    source_bytes: what a ratio refers to. overhead: bytes that the container adds. Raises ProfileError where it cannot be met.
+    """
+    progress("planes", 0)
+    analysis = fit.analyse(values)
+    size = most_bytes(profile, source_bytes)
+    if size is not None:
+        search = _Search(partial(_by_size, most=size - overhead), 1, _SIZE_MARGIN, progress)
+    else:
+        level = profile.psnr or 0.0
+        search = _Search(partial(_by_level, level=level, values=values, device=device), -1, _LEVEL_MARGIN, progress)
+    first = search.run(analysis, _start(analysis), loosely=True)
+    count = fit.slice_levels_for(analysis, first.step)
+    found = search.run(fit.across_slices(analysis, count) if count else analysis, first.step, loosely=False)
+    if found.excess > 0:
+        raise _out_of_reach(found, profile, overhead)
+    decoded = found.decoded
+    if decoded is None:
+        t, z, y, x = values.shape
+        decoded = model.evaluate(model.from_bytes(found.layer, (t, z, y, x)), device)
+    progress("planes", 1)
+    return found.layer, decoded
+
+
+def curve(
+    values: NDArray[np.int32], most: int, least: int, points: int, device: torch.device, progress: Progress
+) -> Iterator[tuple[bytes, NDArray[np.int32]]]:
+    """Layers from about `least` to about `most` bytes, their steps evenly apart, each with what it decodes to."""
+    analysis = fit.analyse(values)
+    ends: list[int] = []
+    for size in (least, most):
+        search = _Search(partial(_by_size, most=size), 1, _SIZE_MARGIN, progress)
+        ends.append(search.run(analysis, ends[-1] if ends else _start(analysis), loosely=True).step)
+    count = fit.slice_levels_for(analysis, int(math.sqrt(ends[0] * ends[1])))
+    analysis = fit.across_slices(analysis, count) if count else analysis
+    shape = values.shape
+    for step in np.geomspace(ends[0], ends[1], points):
+        layer = model.to_bytes(fit.at_step(analysis, round(step)))
+        yield layer, model.evaluate(model.from_bytes(layer, (shape[0], shape[1], shape[2], shape[3])), device)
+
+
+def most_bytes(profile: Profile, source_bytes: int) -> int | None:
+    """How many bytes the bitstream may have; None where the profile names a level instead."""
+    if profile.max_bytes is not None:
+        return profile.max_bytes
+    return None if profile.psnr is not None else int(source_bytes / profile.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Finds the step at which `excess` passes 0, from the side where it is at most 0.
+
+    direction: 1 where a larger step lowers the excess (bytes), −1 where a smaller one does (dB).
+    """
+
+    attempt: Callable[[Analysis, int], Trial]
+    direction: int
+    margin: float
+    progress: Progress
+
+    def run(self, analysis: Analysis, start: int, loosely: bool) -> Trial:
+        """The best trial; its excess is above 0 where no step does what is asked for.
+
+        loosely: end with the first that is good to 5 %, or 0.2 dB.
+        """
+        margin = 5 * self.margin if loosely else self.margin
+        lowest, highest = _EXACT, fit.highest_step(analysis)
+        good: Trial | None = None
+        bad: Trial | None = None
+        step = min(max(start, lowest), highest)
+        for number in range(_TRIALS):
+            self.progress("planes", min(0.9, number / 10))
+            trial = self.attempt(analysis, step)
+            if trial.excess <= 0:
+                good = trial
+                if trial.excess >= -margin:
+                    break
+            else:
+                bad = trial
+            following = self._next(good, bad, lowest, highest, number)
+            if following is None:
+                break
+            step = following
+        return good or bad or trial
+
+    def _next(self, good: Trial | None, bad: Trial | None, lowest: int, highest: int, number: int) -> int | None:
+        if good is None or bad is None:
+            known = good or bad
+            assert known is not None
+            away = self.direction * (1 if good is None else -1)
+            limit = highest if away > 0 else lowest
+            if known.step == limit:
+                return None
+            return min(max(round(known.step * math.exp(away * _WIDE)), lowest), highest)
+        if abs(good.step - bad.step) <= 1:
+            return None
+        left, right = math.log(good.step), math.log(bad.step)
+        # where the line between the two is just within the margin
+        share = (good.excess + self.margin / 2) / (good.excess - bad.excess)
+        if number % 3 == 2 or not math.isfinite(share):
+            share = 0.5  # a line may creep; a bisection does not
+        step = round(math.exp(left + (right - left) * min(max(share, 0.02), 0.98)))
+        between = sorted((good.step, bad.step))
+        return min(max(step, between[0] + 1), between[1] - 1)
+
+
+def _by_size(analysis: Analysis, step: int, most: int) -> Trial:
+    layer = model.to_bytes(fit.at_step(analysis, step))
+    return Trial(step, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
+
+
+def _by_level(analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device) -> Trial:
+    sparse = fit.at_step(analysis, step)
+    decoded = model.evaluate(sparse, device)
+    return Trial(step, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
+
+
+def _start(analysis: Analysis) -> int:
+    return max(_EXACT, int((analysis.high - analysis.low) / 6 * (1 << model.UNIT)))
+
+
+def _out_of_reach(found: Trial, profile: Profile, overhead: int) -> ProfileError:
+    if profile.psnr is not None:
+        return ProfileError(
+            f"The six planes reach {profile.psnr - found.excess:.1f} dB on this series, not {profile.psnr:g} dB.",
+            hint="Ask for less, or use the near-lossless profile.",
+        )
+    return ProfileError(
+        f"This series takes {len(found.layer) + overhead} bytes at least.", hint="Ask for more bytes, or for a smaller ratio."
+    )

@@ -1,0 +1,182 @@
+"""A series to time functions, maps and coefficients at a given step. Encoder only, float.
+
+Time functions come from the singular values of the series, one row for each time (Karhunen-Loève): no other R maps of a slice leave
+a smaller squared error. Nothing is descended, so nothing fails to converge; what a step costs and gives is known after one look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hexdicom.codec.sparse import bands, model
+from hexdicom.codec.sparse.model import Sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+PRICE = 0.08  # squared steps that a bit may cost
+_FINE = 0.004  # share of the squared error that rounding a time function may add
+MOST_TIMES = 2048  # beyond, the products of all pairs of times outgrow the series; cosines take the place of singular vectors
+_MOST_COEFFICIENT = (1 << 24) - 1
+_FUNCTION_BITS = 5.0  # of a time function, for each time, about
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A series in its own terms.
+
+    functions: (R, T) orthonormal. coefficients: (Z, R, Y, X) float32 of unit norm. rest: squared error that R functions leave.
+    low, high: least and greatest value. voxels: how many.
+    """
+
+    functions: NDArray[np.float64]
+    coefficients: NDArray[np.float32]
+    levels: int
+    slice_levels: int
+    rest: float
+    low: int
+    high: int
+    voxels: int
+
+
+def analyse(values: NDArray[np.int32], most_channels: int = model.MOST_CHANNELS) -> Analysis:
+    """values: (T, Z, Y, X)."""
+    t, z, y, x = values.shape
+    functions = _functions(values)[: min(most_channels, model.MOST_CHANNELS)]
+    count = bands.levels(y, x)
+    maps = np.empty((z, len(functions), y, x), np.float32)
+    energy = 0.0
+    for at in range(z):
+        slice_values = values[:, at].reshape(t, -1).astype(np.float32)
+        energy += float(np.square(slice_values, dtype=np.float64).sum())
+        maps[at] = (functions.astype(np.float32) @ slice_values).reshape(-1, y, x)
+    rest = max(0.0, energy - float(np.square(maps, dtype=np.float64).sum())) if len(functions) < t else 0.0
+    for at in range(z):
+        maps[at] = bands.forward(maps[at], count)
+    return Analysis(functions, maps, count, 0, rest, int(values.min()), int(values.max()), values.size)
+
+
+def across_slices(analysis: Analysis, slice_levels: int) -> Analysis:
+    """The same with wavelets across slices too."""
+    stack = bands.forward_along(analysis.coefficients, slice_levels)
+    a = analysis
+    return Analysis(a.functions, stack, a.levels, slice_levels, a.rest, a.low, a.high, a.voxels)
+
+
+def at_step(analysis: Analysis, step: int) -> Sparse:
+    """The series at a step in 1/64 stored values; how far it is from the original only its decoded values tell."""
+    q, real, kept = _chosen(analysis, step)
+    functions, unit = analysis.functions[kept], step / (1 << model.UNIT)
+    centres = _centres(q, real)
+    precision, times = _rounded(functions, q, real, analysis, unit)
+    return Sparse(step, centres, analysis.levels, analysis.slice_levels, analysis.low, analysis.high, precision, times, q)
+
+
+def _chosen(analysis: Analysis, step: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+    """-> (coefficients, their magnitudes before rounding, the channels of the analysis that are worth their bits)"""
+    unit = step / (1 << model.UNIT)
+    largest = np.abs(analysis.coefficients).max(axis=(0, 2, 3))
+    channels = int(np.flatnonzero(largest >= unit / 2).max(initial=-1)) + 1
+    real = analysis.coefficients[:, :channels] * np.float32(1 / unit)
+    q = np.clip(np.rint(real), -_MOST_COEFFICIENT, _MOST_COEFFICIENT).astype(np.int32)
+    real = np.abs(real, out=real)
+    plain = np.zeros(channels, np.int64), np.zeros((channels, analysis.functions.shape[1]), np.int64)
+    first = Sparse(step, (0, 0, 0), analysis.levels, analysis.slice_levels, analysis.low, analysis.high, *plain, q)
+    cost = np.full(channels, _FUNCTION_BITS * analysis.functions.shape[1])
+    model.coded(first, real, PRICE, cost)
+    kept = _worth(q, real, cost)
+    if len(kept) < channels:
+        q, real = np.ascontiguousarray(q[:, kept]), real[:, kept]
+    return q, real, kept
+
+
+def highest_step(analysis: Analysis) -> int:
+    """The least step at which nothing is left, in 1/64 stored values."""
+    return min(model.MOST_STEP, int(2.1 * float(np.abs(analysis.coefficients).max()) * (1 << model.UNIT)) + 2)
+
+
+def slice_levels_for(analysis: Analysis, step: int) -> int:
+    """How many levels across slices make the layer smallest at a step; more than one are seldom worth it."""
+    if analysis.coefficients.shape[0] < 4:
+        return 0
+    sizes = [_cost(across_slices(analysis, n) if n else analysis, step) for n in (0, 1)]
+    return int(np.argmin(sizes))
+
+
+def _cost(analysis: Analysis, step: int) -> float:
+    """Squared error and bits in one number, in squared steps"""
+    q, real, _ = _chosen(analysis, step)
+    unit = step / (1 << model.UNIT)
+    error = float(np.square(analysis.coefficients, dtype=np.float64).sum()) / unit**2
+    for size, before in _by_channel(q, real):
+        error -= float((size * (2 * before - size)).sum(dtype=np.float64))
+    return error + PRICE * 8 * len(model.to_bytes(at_step(analysis, step)))
+
+
+def _functions(values: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(R, T) orthonormal rows, the strongest first; cosines where singular vectors are too dear, or came out wrong."""
+    t = len(values)
+    if t <= MOST_TIMES:
+        rows = _singular(values)
+        if rows is not None and np.allclose(rows @ rows.T, np.eye(t), atol=1e-6):  # false of what is not a number
+            return rows
+    order = np.arange(min(t, model.MOST_CHANNELS))[:, None]
+    cosines: NDArray[np.float64] = np.cos(np.pi / t * (np.arange(t) + 0.5) * order) * np.sqrt(np.where(order, 2, 1) / t)
+    return cosines
+
+
+def _singular(values: NDArray[np.int32]) -> NDArray[np.float64] | None:
+    """(T, T) left singular vectors of the series as rows; the largest value of each is positive. None: they did not converge."""
+    t = len(values)
+    products = np.zeros((t, t))
+    for z in range(values.shape[1]):
+        rows = values[:, z].reshape(t, -1).astype(np.float64)
+        products += rows @ rows.T
+    try:
+        _, vectors = np.linalg.eigh(products)
+    except np.linalg.LinAlgError:
+        return None
+    rows = vectors[:, ::-1].T
+    largest = rows[np.arange(t), np.abs(rows).argmax(1)]
+    return np.ascontiguousarray(rows * np.sign(largest)[:, None])
+
+
+def _worth(q: NDArray[np.int32], real: NDArray[np.float32], cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The channels whose coefficients save more error than their bits cost. real: magnitudes before rounding. cost: (R,) bits"""
+    saved = np.array([(size * (2 * before - size)).sum(dtype=np.float64) for size, before in _by_channel(q, real)])
+    return np.flatnonzero(saved > PRICE * cost)
+
+
+def _by_channel(q: NDArray[np.int32], real: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Magnitudes of what is not 0, rounded and before, channel by channel."""
+    for r in range(q.shape[1]):
+        some = q[:, r] != 0
+        yield np.abs(q[:, r][some]).astype(np.float32), real[:, r][some]
+
+
+def _centres(q: NDArray[np.int32], real: NDArray[np.float32]) -> tuple[int, int, int]:
+    """The mean place of what was rounded to a magnitude of 1, of 2 and of more, in 1/256 of a step from the integer."""
+    some, places = q != 0, []
+    size, before = np.abs(q[some]), real[some]
+    for chosen in (size == 1, size == 2, size > 2):
+        lies = before[chosen] - size[chosen]
+        places.append(int(np.clip(np.rint(256 * lies.mean()), -127, 127)) if lies.size else 0)
+    return places[0], places[1], places[2]
+
+
+def _rounded(
+    functions: NDArray[np.float64], q: NDArray[np.int32], real: NDArray[np.float32], analysis: Analysis, unit: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """-> (precision, time functions): so fine that rounding adds little to the error that there is"""
+    error = analysis.rest + float(np.square(np.abs(q) - real).sum(dtype=np.float64)) * unit**2
+    allowed = _FINE * max(error, analysis.voxels / 12) / max(1, len(functions))
+    energy = np.array([np.square(size, dtype=np.float64).sum() for size, _ in _by_channel(q, real)]) * unit**2
+    # an error of a²/12 in each of T values, a = 2^-precision, adds energy · T · a² / 12
+    finest = 0.5 * np.log2(np.maximum(energy * functions.shape[1] / (12 * allowed), 1))
+    precision = np.clip(np.ceil(finest), 2, model.PRECISION).astype(np.int64)
+    return precision, np.rint(functions * np.exp2(precision)[:, None]).astype(np.int64)
