@@ -30,7 +30,8 @@ _VOXELS_PER_STEP = 300
 _LARGE, _MOST_TIMES = 1 << 24, 2.0
 _RATE, _FIELD_RATE = 5e-3, 6e-2
 _EVERY = 3  # of the held-out examples, one in so many says how sensitive the loss is to each weight
-_CURVATURE_WEIGHTS = (1.0, 2.0, 4.0)  # weights err together, which a diagonal does not know: measured, not trusted
+# Weight of the curvature, as weights err together, which a diagonal does not know; and how much of it lies behind the clamp: tried
+_CURVATURES = ((1.0, 0.0), (2.0, 0.0), (4.0, 0.0), (1.0, 0.1), (1.0, 1.0))
 
 
 def unchanged(prior: Prior) -> Adapted:
@@ -79,11 +80,12 @@ def adapt(
         planes.load(integers)
     context = parts(prior.network.sizes)
     network.requires_grad_(True)
-    curvature = rounding.sensitivity(network, planes, held_out.part(slice(0, None, _EVERY))) * voxels / units**2
+    before, behind = rounding.sensitivity(network, planes, held_out.part(slice(0, None, _EVERY)))
 
-    def rounded(weight: float) -> tuple[float, Adapted | None]:
+    def rounded(weight: float, share: float) -> tuple[float, Adapted | None]:
         """A change costs its bytes once, what it saves counts for every voxel. -> (bits, what costs them)"""
-        change, octaves = rounding.rounded(moved, weight * curvature, context)
+        curvature = weight * ((1 - share) * before + share * behind)
+        change, octaves = rounding.rounded(moved, curvature * voxels / units**2, context)
         try:
             candidate = weights.from_flat(start.astype(np.int64) + (change << octaves[context]), prior.hidden)
         except BitstreamError:  # rounding made a sum too large
@@ -92,7 +94,7 @@ def adapt(
         bits = _bits(network, planes, held_out) * voxels + rounding.change_bits(change, context)
         return bits, Adapted(candidate, change, octaves, integers)
 
-    bits, adapted = min((rounded(weight) for weight in _CURVATURE_WEIGHTS), key=lambda one: one[0])
+    bits, adapted = min((rounded(*curvature) for curvature in _CURVATURES), key=lambda one: one[0])
     if integers is not None:
         bits += 8 * len(integers.to_bytes())
     return adapted if adapted is not None and bits < as_it_is else unchanged(prior)

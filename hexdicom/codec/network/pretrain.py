@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hexdicom.codec.network import references, sampling
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
+from hexdicom.codec.network.soap import Soap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ def train(
     if start is not None:
         load(network, start)
         rate = _RATE / 2
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+    optimiser = Soap(list(network.parameters()))
     pool: list[Examples] = []
     started, smoothed = time.perf_counter(), 0.0
     for step in range(steps):
@@ -54,17 +55,15 @@ def train(
             fresh = _POOL if step == 0 else 1
             pool += [_varied_examples(series[int(generator.integers(len(series)))], variety, generator) for _ in range(fresh)]
             del pool[:-_POOL]
-        for group in optimiser.param_groups:
-            group["lr"] = rate * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.003) * min(1.0, (step + 1) / 100)
         loss = torch.zeros(())
         for choice in generator.integers(0, len(pool), _PARTS):
             part = pool[int(choice)]
             part = part.part(torch.from_numpy(generator.integers(0, len(part), _BATCH // _PARTS)))
             loss = loss + network.bits(part, no_field(len(part))).mean() / _PARTS
-        optimiser.zero_grad()
+        network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(rate * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.003) * min(1.0, (step + 1) / 100))
         network.project()
         smoothed = float(loss.detach()) if step == 0 else 0.99 * smoothed + 0.01 * float(loss.detach())
         if (step + 1) % 250 == 0:

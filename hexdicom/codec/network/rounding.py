@@ -7,7 +7,6 @@ optimum that is the curvature of the loss. Rate–distortion optimised quantisat
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,37 +26,45 @@ _ROUNDS = 3  # tables and choices depend on each other
 COARSEST = 9  # octaves of a rounding step
 
 
-def sensitivity(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> NDArray[np.float64]:
-    """(count,) bits that a voxel costs more, for a weight that is off by d units of 1.0, over d²; in the order of `Network.flat`"""
-    squares = [torch.zeros_like(parameter) for parameter in network.parameters()]
-    seen: list[torch.Tensor] = []  # inputs of each layer, then the outputs of the last
+def sensitivity(
+    network: CausalNetwork, planes: FieldPlanes | None, examples: Examples
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(count,) bits that a voxel costs more, for a weight that is off by d units of 1.0, over d²; in the order of `Network.flat`.
 
-    def keep(layer: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
-        seen.append(given[0])
-        if len(seen) > 1:
+    Twice: by the gradients before the clamp of a unit, and by those behind it. A unit that adaptation has silenced has none before
+    it: its changes would be rounded away, and it would speak again. By those behind it, it costs more than it is worth.
+    """
+    before, behind = ([torch.zeros_like(parameter) for parameter in network.parameters()] for _ in range(2))
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []  # inputs and outputs of each layer
+
+    def keep(_: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        if seen:
             given[0].retain_grad()
-        if layer is network.layers[-1]:
-            made.retain_grad()
-            seen.append(made)
+        made.retain_grad()
+        seen.append((given[0], made))
 
     hooks = [layer.register_forward_hook(keep) for layer in network.layers]
     for begin in range(0, len(examples), _BATCH):
         part = examples.part(slice(begin, begin + _BATCH))
         field = no_field(len(part)) if planes is None else planes(part.place).detach()
         network.bits(part, field).sum().backward()  # type: ignore[no-untyped-call]
-        for number, (given, made) in enumerate(pairwise(seen)):
-            # The gradient behind the clamp, not before it: a unit that learned to be silent has none before it, and would get its
-            # voice back from a change that is rounded away.
-            assert made.grad is not None
-            square = made.grad.square()  # (n, out)
-            squares[2 * number] += square.T @ given.detach().square()
-            squares[2 * number + 1] += square.sum(0)
+        clamped = [given for given, _ in seen[1:]] + [seen[-1][1]]
+        for number, ((given, made), after) in enumerate(zip(seen, clamped, strict=True)):
+            for squares, outputs in ((before, made), (behind, after)):
+                assert outputs.grad is not None
+                square = outputs.grad.square()  # (n, out)
+                squares[2 * number] += square.T @ given.detach().square()
+                squares[2 * number + 1] += square.sum(0)
         seen.clear()
     for hook in hooks:
         hook.remove()
     network.zero_grad()
+    return _per_voxel(before, len(examples)), _per_voxel(behind, len(examples))
+
+
+def _per_voxel(squares: list[torch.Tensor], count: int) -> NDArray[np.float64]:
     flat: NDArray[np.float64] = torch.cat([square.flatten() for square in squares]).double().numpy()
-    return 0.5 * math.log(2) * flat / len(examples)
+    return 0.5 * math.log(2) * flat / count
 
 
 def rounded(

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from hexdicom.codec import fit, symbols
 from hexdicom.codec.network import adapt, field, rounding, sampling, weights
-from hexdicom.codec.network.model import CausalNetwork, load, no_field
+from hexdicom.codec.network.model import CausalNetwork, Examples, load, no_field
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, VALUES
 from hexdicom.codec.network.prior import load as load_prior
+from hexdicom.codec.network.soap import Soap
 from hexdicom.codec.planes import SixPlanes, Size
 from hexdicom.codec.profile import Profile
 from hexdicom.errors import ProfileError
@@ -45,21 +46,66 @@ def test_code_lengths_are_those_of_the_coder() -> None:
 
 
 def test_the_sensitivity_is_that_of_every_single_voxel() -> None:
-    rng = np.random.default_rng(2)
-    values = rng.integers(300, 700, (3, 2, 24, 24)).astype(np.int32)
-    series = sampling.Series(values, values, np.full((3, 3), -1), np.zeros(VALUES))
-    examples = sampling.sample(series, 48, 0, rng)
-    prior = load_prior(1)
-    network = CausalNetwork(prior.hidden)
-    load(network, prior.network.flat() / weights.units(prior.hidden))
-    squares = np.zeros(len(prior.network.flat()))
+    network, examples = some_network_and_examples()
+    squares = np.zeros(sum(p.numel() for p in network.parameters()))
     for row in range(len(examples)):
         network.zero_grad()
         one = examples.part(slice(row, row + 1))
         network.bits(one, no_field(1)).sum().backward()
         squares += torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]).double().numpy() ** 2
     expected = 0.5 * math.log(2) * squares / len(examples)
-    np.testing.assert_allclose(rounding.sensitivity(network, None, examples), expected, rtol=1e-3, atol=1e-9)
+    before, behind = rounding.sensitivity(network, None, examples)
+    np.testing.assert_allclose(before, expected, rtol=1e-3, atol=1e-9)
+    last = -network.layers[-1].weight.numel() - len(network.layers[-1].bias)
+    np.testing.assert_array_equal(before[last:], behind[last:])  # outputs are not clamped
+
+
+def test_a_silent_unit_is_worth_something_behind_its_clamp() -> None:
+    network, examples = some_network_and_examples()
+    with torch.no_grad():
+        network.layers[2].bias[5] = -1e4
+        network.layers[3].weight[:, 5] = 0.3
+    before, behind = rounding.sensitivity(network, None, examples)
+    begin = sum(p.numel() for layer in network.layers[:2] for p in layer.parameters())
+    width = network.layers[2].weight.shape[1]
+    row = slice(begin + 5 * width, begin + 6 * width)
+    assert not before[row].any()
+    assert behind[row].max() > 0
+
+
+def some_network_and_examples() -> tuple[CausalNetwork, Examples]:
+    rng = np.random.default_rng(2)
+    values = rng.integers(300, 700, (3, 2, 24, 24)).astype(np.int32)
+    series = sampling.Series(values, values, np.full((3, 3), -1), np.zeros(VALUES))
+    prior = load_prior(1)
+    network = CausalNetwork(prior.hidden)
+    load(network, prior.network.flat() / weights.units(prior.hidden))
+    return network, sampling.sample(series, 48, 0, rng)
+
+
+def test_soap_finds_what_an_ill_conditioned_problem_hides_from_adam() -> None:
+    generator = torch.Generator().manual_seed(5)
+    turn = torch.linalg.qr(torch.randn(24, 24, generator=generator)).Q
+    inputs = torch.randn(400, 24, generator=generator) * torch.logspace(0, -3, 24) @ turn
+    wanted = inputs @ torch.randn(24, 10, generator=generator)
+
+    def error(steps: int, soap: bool) -> float:
+        matrix, bias = torch.zeros(10, 24, requires_grad=True), torch.zeros(10, requires_grad=True)
+        optimiser, adam = Soap([matrix, bias]), torch.optim.Adam([matrix, bias])
+        for step in range(steps):
+            loss = (inputs @ matrix.T + bias - wanted).square().mean()
+            matrix.grad = bias.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
+            rate = 0.05 * (1 - step / steps)
+            if soap:
+                optimiser.step(rate)
+            else:
+                adam.param_groups[0]["lr"] = rate
+                adam.step()
+        return float((inputs @ matrix.T + bias - wanted).square().mean().detach())
+
+    assert error(200, soap=True) < 0.3 * error(200, soap=False)
+    assert error(200, soap=True) == error(200, soap=True)  # encoding twice gives the same bytes
 
 
 @given(st.tuples(*(st.integers(1, 600),) * 4))
