@@ -192,7 +192,6 @@ def _paper(
     from hexdicom.bench import paper, rates
     from hexdicom_services.shipped import load_profile, profile_names
 
-    rates.interpolator()  # missed after an hour of fits it would be a pity
     if max_error:
         raise click.UsageError("--max-error belongs to the suite lossless.")
     ours = [load_profile(name) for name in profiles] or [
@@ -202,7 +201,9 @@ def _paper(
         if profile.kind != "lossy":
             raise click.UsageError(f"Profile {profile.name} is {profile.kind}; the suite is lossy.")
     everyone = paper.peers(ours, ratios or paper.RATIOS, steps or paper.STEPS, seconds, device)
-    return _chosen(everyone, only), tuple(dict.fromkeys(peer.name for peer in _chosen(everyone, against or (paper.ANCHOR,))))
+    chosen, compared = _chosen(everyone, only), _chosen(everyone, against or (paper.ANCHOR,))
+    rates.interpolator()  # missed after an hour of fits it would be a pity
+    return chosen, tuple(dict.fromkeys(peer.name for peer in compared))
 
 
 def _peers(
