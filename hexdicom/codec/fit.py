@@ -11,6 +11,8 @@ from hexdicom.codec import planes
 from hexdicom.codec.parallel import threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -60,7 +62,7 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
     for step in range(steps):
         for group, start in zip(optimiser.param_groups, initial, strict=True):
             group["lr"] = start * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
-        chosen = _grid(target.shape, generator)
+        chosen = grid(target.shape, _GRID_VOXELS, generator)
         voxels = target
         for axis, index in enumerate(chosen):
             voxels = voxels.index_select(axis, index.to(device))
@@ -78,12 +80,12 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
     return float(error) if finite else math.inf
 
 
-def _grid(shape: torch.Size, generator: torch.Generator) -> list[torch.Tensor]:
-    """A random Cartesian sub-grid of at most 2^14 voxels: sorted indices along t, z, y, x, few of t and z, many of y and x."""
+def grid(shape: Sequence[int], voxels: int, generator: torch.Generator) -> list[torch.Tensor]:
+    """A random Cartesian sub-grid of at most so many voxels: sorted indices along t, z, y, x, few of t and z, many of y and x."""
     t, z, y, x = shape
     rows, columns = min(y, 64), min(x, 128)
-    phases = min(t, max(1, _GRID_VOXELS // (rows * columns * min(z, 2))))
-    slices = min(z, max(1, _GRID_VOXELS // (rows * columns * phases)))
+    phases = min(t, max(1, voxels // (rows * columns * min(z, 2))))
+    slices = min(z, max(1, voxels // (rows * columns * phases)))
     return [
         torch.randperm(n, generator=generator)[:some].sort().values
         for n, some in zip(shape, (phases, slices, rows, columns), strict=True)

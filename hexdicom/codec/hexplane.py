@@ -63,7 +63,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         raise VerificationError(f"A value would come out {errors.max()} away; at most {bound} is allowed. Nothing was written.")
     if bound is None and np.square(errors, dtype=np.float64).mean() > values.var():
         raise VerificationError(
-            "The six planes came out worse than a flat grey; nothing was written.", hint="Ask for more bytes or a higher quality."
+            "The planes came out worse than a flat grey; nothing was written.", hint="Ask for more bytes or a higher quality."
         )
     if verify:
         decoded = decode(bitstream, None, device, lambda _, fraction: progress("verify", fraction)).values

@@ -35,7 +35,7 @@ class Threads:
 
 @contextmanager
 def threads(device: torch.device) -> Iterator[Threads]:
-    """While it lasts, torch runs every operation on one thread."""
+    """While it lasts, or while a function that it decorates runs, torch runs every operation on one thread."""
     count = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -16,7 +16,7 @@ Learns = Literal["all", "network", "planes"]
 class Profile:
     """One way to encode a series.
 
-    kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (six planes alone).
+    kind: `lossless` (exact), `near-lossless` (every stored value within `max_error`) or `lossy` (planes alone, decision 9).
     max_error: bound on the absolute error in stored values; only near-lossless has one, at least 1.
     ratio: uncompressed size over size of the bitstream, which the lossy profile keeps from above. In the others it is r of eq. 2
         and sizes the base layer, which is there for the preview.

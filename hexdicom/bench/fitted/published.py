@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from hexdicom.bench.fitted.model import BYTES, Model
+from hexdicom.codec.fit import grid
 from hexdicom.codec.planes import PARAMETER_BITS, SixPlanes, adaptive_size, interpolation
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Published(Model):
             self.register_buffer(f"weights{axis}", weights, persistent=False)
 
     def drawn(self, target: torch.Tensor, voxels: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = [index.to(target.device) for index in _grid(self.shape, voxels, generator)]
+        chosen = [index.to(target.device) for index in grid(self.shape, voxels, generator)]
         wanted = target
         for axis, index in enumerate(chosen):
             wanted = wanted.index_select(axis, index)
@@ -55,15 +56,3 @@ class Published(Model):
 
     def _weights(self) -> list[torch.Tensor]:
         return [self.get_buffer(f"weights{axis}") for axis in range(4)]
-
-
-def _grid(shape: Shape, voxels: int, generator: torch.Generator) -> list[torch.Tensor]:
-    """Indices along t, z, y, x: a random Cartesian sub-grid, which a product of planes needs no gathering for."""
-    t, z, y, x = shape
-    columns, rows = min(x, 128), min(y, 64)
-    times = min(t, max(1, voxels // (rows * columns * min(z, 2))))
-    slices = min(z, max(1, voxels // (rows * columns * times)))
-    return [
-        torch.randperm(n, generator=generator)[:some].sort().values
-        for n, some in zip(shape, (times, slices, rows, columns), strict=True)
-    ]

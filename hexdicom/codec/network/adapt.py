@@ -14,6 +14,7 @@ from hexdicom.codec.network.field import FieldPlanes
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
 from hexdicom.codec.network.parameters import Adapted, parts
 from hexdicom.codec.network.soap import Soap
+from hexdicom.codec.parallel import threads
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def choose(series: sampling.Series, priors: Sequence[Prior], max_error: int) -> 
     return priors[0] if len(priors) == 1 else min(priors, key=cost)
 
 
+@threads(torch.device("cpu"))
 def adapt(
     series: sampling.Series, prior: Prior, max_error: int, steps: int, learns: Learns, progress: Callable[[float], None]
 ) -> Adapted:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from hexdicom.codec.network import references, sampling
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
 from hexdicom.codec.network.soap import Soap
+from hexdicom.codec.parallel import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ _RENEW = 20  # steps between one new series in the pool
 _RATE = 6e-3
 
 
+@threads(torch.device("cpu"))
 def train(
     series: Sequence[NDArray[np.int32]],
     hidden: Sequence[int],

@@ -1,6 +1,6 @@
 """SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner.
 
-The matrices of the network have at most 112 rows or columns, so their eigenbases cost a tenth of a step, and a thousand steps of
+The matrices of the network have at most 112 rows or columns, so all of it costs a seventh of the gradient, and a thousand steps of
 SOAP come as far as four thousand of Adam. Encoder only.
 """
 

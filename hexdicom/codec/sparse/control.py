@@ -168,7 +168,7 @@ def _start(analysis: Analysis) -> int:
 def _out_of_reach(found: Trial, profile: Profile, overhead: int) -> ProfileError:
     if profile.psnr is not None:
         return ProfileError(
-            f"The six planes reach {profile.psnr - found.excess:.1f} dB on this series, not {profile.psnr:g} dB.",
+            f"The lossy profile reaches {profile.psnr - found.excess:.1f} dB on this series, not {profile.psnr:g} dB.",
             hint="Ask for less, or use the near-lossless profile.",
         )
     return ProfileError(

@@ -6,7 +6,8 @@ What is changed, and why (DESIGN notes, service.md section 3):
 - the length that a peer announces for a PDU is bounded: pynetdicom believes 4 GiB;
 - a PDU has to arrive, and to be taken, in time: pynetdicom waits for ever for the rest of one;
 - the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time;
-- an answer that is ready when the connection has gone is dropped: pynetdicom's thread dies of it.
+- an answer that is ready when the connection has gone is dropped, and a PDU that the state machine cannot take ends the
+  association: pynetdicom's thread dies of both.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ class _States(StateMachine):
         say_closed(_address(self.dul.assoc), why)
         if self.dul.socket is not None:
             self.dul.socket.close()
-        super().do_action("Evt17")  # the connection was closed: whoever waits for the peer learns of it
+        if ("Evt17", self.current_state) in TRANSITION_TABLE:  # the connection was closed: whoever waits for the peer learns of it
+            super().do_action("Evt17")
 
 
 class _Announcing(queue.Queue[Any]):

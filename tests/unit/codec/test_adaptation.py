@@ -146,7 +146,9 @@ def test_each_part_adapts_by_itself(learns: adapt.Learns) -> None:
     values = np.rint(800 + 600 * np.sin(x / 5 + t / 3) * np.cos(y / 7 - z / 2) + rng.normal(0, 9, t.shape)).astype(np.int32)
     series = sampling.describe(values, values, np.full((6, 3), -1), rng)
     prior = load_prior(1)
-    adapted = adapt.adapt(series, prior, 0, 40, learns, lambda share: None)
+    threads, counts = torch.get_num_threads(), set()
+    adapted = adapt.adapt(series, prior, 0, 40, learns, lambda share: counts.add(torch.get_num_threads()))
+    assert (counts, torch.get_num_threads()) == ({1}, threads)  # more would wait for one another at each of many small operations
     if learns == "planes":
         assert not adapted.change.any()
     if learns == "network":

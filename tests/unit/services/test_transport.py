@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.fsm import ACTIONS, TRANSITION_TABLE
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import AddressInformation
@@ -52,6 +53,22 @@ def test_an_event_that_no_state_knows_ends_the_association(association: Associat
     machine.current_state = "Sta3"
     machine.do_action("Evt9")
     check_ended(association)
+
+
+def test_a_failure_before_there_is_a_connection_ends_nothing_else(
+    association: Association, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_: object) -> str:
+        raise ValueError("an action failed")
+
+    name = TRANSITION_TABLE["Evt5", "Sta1"]
+    monkeypatch.setitem(ACTIONS, name, (ACTIONS[name][0], breaks, ACTIONS[name][2]))
+    machine = association.dul.state_machine
+    machine.current_state = "Sta1"
+    machine.do_action("Evt5")  # a connection came about
+    assert machine.current_state == "Sta1"
+    assert association.dul.socket is not None
+    assert association.dul.socket.socket is None
 
 
 def test_events_of_the_table_are_done(association: Association) -> None:
