@@ -128,7 +128,7 @@ def test_too_few_bytes_say_how_many_it_takes() -> None:
 
 def test_decibels_out_of_reach_say_what_is_possible() -> None:
     many = beating((70, 1, 12, 13), noise=60)  # 70 times, and 64 channels at most
-    with pytest.raises(ProfileError, match=r"reach \d+\.\d dB on this series, not 90 dB"):
+    with pytest.raises(ProfileError, match=r"reaches \d+\.\d dB on this series, not 90 dB"):
         codec.encode(many, Profile(name="lossy", kind="lossy", psnr=90))
 
 
