@@ -1,17 +1,13 @@
 """Certificate revocation lists (RFC 5280 section 5): from when to when they hold, and a TLS context that follows their file.
 
-OpenSSL does all the checking. What it does not tell before a handshake fails is how long a list holds; only that is read here.
+OpenSSL does all the checking. What the standard library does not tell before a handshake fails is how long a list holds.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import calendar
 import logging
 import re
 import ssl
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -23,9 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PEM: Final = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
-_SEQUENCE, _INTEGER = 0x30, 0x02
-_TIMES: Final = {0x17: "%y%m%d%H%M%SZ", 0x18: "%Y%m%d%H%M%SZ"}  # UTCTime, GeneralizedTime
+_PEM: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _HINT: Final = "Set crl in [tls] to the PEM file in which your authority publishes its list (X509 CRL)."
 
 
@@ -44,8 +38,8 @@ def read(file: Path) -> list[Revocation]:
     except OSError as error:
         raise ConfigError(f"The revocation list {file} cannot be read: {error.strerror}.", hint=_HINT) from error
     try:
-        found = [_times(base64.b64decode(block)) for block in blocks]
-    except (ValueError, IndexError, binascii.Error) as error:
+        found = [_times(block) for block in blocks]
+    except ValueError as error:
         raise ConfigError(f"{file} holds a revocation list that cannot be read.", hint=_HINT) from error
     if not found:
         raise ConfigError(f"{file} holds no PEM revocation list.", hint=_HINT)
@@ -97,33 +91,10 @@ def _stamp(file: Path) -> tuple[int, int]:
     return there.st_mtime_ns, there.st_size
 
 
-def _times(der: bytes) -> Revocation:
-    """thisUpdate and nextUpdate of a CertificateList (RFC 5280 section 5.1); one without nextUpdate never ends."""
-    position = _value(der, _value(der, 0, _SEQUENCE)[0], _SEQUENCE)[0]
-    if der[position] == _INTEGER:  # the version
-        position = _value(der, position, _INTEGER)[1]
-    for _ in ("signature", "issuer"):
-        position = _value(der, position, _SEQUENCE)[1]
-    start, end = _value(der, position, der[position])
-    made = _time(der[position], der[start:end])
-    if end < len(der) and der[end] in _TIMES:
-        tag, (start, end) = der[end], _value(der, end, der[end])
-        return Revocation(made, _time(tag, der[start:end]))
-    return Revocation(made, float("inf"))
+def _times(block: bytes) -> Revocation:
+    """thisUpdate and nextUpdate of a list (RFC 5280 section 5.1); one without nextUpdate never ends. Raises ValueError."""
+    from cryptography import x509  # takes a moment, and only a node with a list needs it
 
-
-def _value(der: bytes, position: int, tag: int) -> tuple[int, int]:
-    """Where the value of the element there starts and ends. Raises ValueError, IndexError."""
-    if der[position] != tag:
-        raise ValueError("not a revocation list")
-    length, start = der[position + 1], position + 2
-    if length >= 0x80:
-        start, count = start + (length & 0x7F), length & 0x7F
-        length = int.from_bytes(der[start - count : start], "big")
-    if start + length > len(der):
-        raise ValueError("cut off")
-    return start, start + length
-
-
-def _time(tag: int, text: bytes) -> float:
-    return float(calendar.timegm(time.strptime(text.decode("ascii"), _TIMES.get(tag, ""))))
+    found = x509.load_pem_x509_crl(block)
+    due = found.next_update_utc
+    return Revocation(found.last_update_utc.timestamp(), float("inf") if due is None else due.timestamp())
