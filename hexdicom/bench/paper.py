@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 ANCHOR: Final = "HEVC (z)"
 RATIOS: Final = (2000.0, 1000.0, 500.0, 250.0, 125.0, 62.5)
 STEPS: Final = 80_000  # the paper names none; this is the code that its NeRF and SIREN come from (codec of Yang et al.)
-_QP: Final = (24, 28, 32, 36, 40, 44, 48, 51)
-_CRF: Final = (12, 22, 32, 42, 52, 63)
+_QP: Final = (12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 51)
+_CRF: Final = (2, 7, 12, 22, 32, 42, 52, 63)
 _LEVELS: Final = (28.0, 31.0, 34.0, 37.0, 40.0, 43.0)
 _RATES: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _MODELS: Final = (
