@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexdicom.codec.compiled.dense import activate, combine, dense
-from hexdicom.codec.compiled.inputs import error_of, fill_field, gather, gather_errors, normalise
+from hexdicom.codec.compiled.dense import activate, combine, dense, dense_wide
+from hexdicom.codec.compiled.inputs import error_of, fill_field, gather, gather_errors, gather_inside, normalise
 from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.mixture import below, distribution
 from hexdicom.codec.compiled.numbers import clamp
-from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, NEIGHBOURS, ROW_STEP
+from hexdicom.codec.network.neighbours import COMPONENTS, FRAME_STEP, HALO, NEIGHBOURS, REFERENCES, ROW_STEP
 from hexdicom.codec.network.stream import ESCAPE_BITS, LOW, PRECISION, ROUNDED, TOTAL
 
 BLOCK = 64  # voxels whose inputs stay in the first cache
@@ -53,13 +53,18 @@ def code_slice(
     x1 = np.zeros((BLOCK, w2.shape[1]), np.float32)
     x2 = np.zeros((BLOCK, w3.shape[1]), np.float32)
     x3 = np.zeros((BLOCK, w4.shape[1]), np.float32)
-    output = np.zeros((BLOCK, len(b4)), np.float32)
+    output, columns = np.zeros((BLOCK, len(b4)), np.float32), w4.T.copy()
     difference = np.zeros((BLOCK, NEIGHBOURS), np.int32)
     reference, activity = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
     place = np.zeros((BLOCK, 3), np.int64)
     mixture = np.zeros((COMPONENTS, 3), np.int64)
     position, bit, bits, entry = 0, 0, 8 * len(raw_bytes), 0
     unit = np.float32(2.0**-9)
+    flat = values.reshape(-1), mean.reshape(-1), deviation.reshape(-1), errors.reshape(-1)
+    steps = _steps(offsets[0], width), _steps(offsets[1], width), _steps(offsets[2], width), _steps(offsets[3], width)
+    sources, referred = np.zeros(REFERENCES, np.int64), np.zeros(times, np.bool_)
+    for frame in range(times):
+        referred[frame] = references[frame].min() >= 0
     for front in range(width + ROW_STEP * (height - 1) + FRAME_STEP * (times - 1)):
         index = 0  # of the voxel in its group
         t, y = max(0, -(-(front - width + 1 - ROW_STEP * (height - 1)) // FRAME_STEP)), -1
@@ -84,10 +89,19 @@ def code_slice(
                 break
             for b in range(count):
                 t_, y_, x_ = place[b]
-                reference[b], activity[b] = gather(
-                    values, mean, deviation, references, t_, y_, x_, low, offsets, mantissa, difference[b], x0[b]
-                )
-                gather_errors(errors, references, t_, y_, x_, activity[b], offsets, mantissa, difference[b], x0[b])
+                if referred[t_] and HALO <= y_ < height - HALO and HALO <= x_ < width - HALO:
+                    at = y_ * width + x_
+                    for k in range(REFERENCES):
+                        sources[k] = references[t_, k] * height * width + at
+                    reference[b], activity[b] = gather_inside(
+                        flat[0], flat[1], flat[2], flat[3], t_ * height * width + at, sources, t_, width, low, steps, mantissa,
+                        difference[b], x0[b],
+                    )  # fmt: skip
+                else:
+                    reference[b], activity[b] = gather(
+                        values, mean, deviation, references, t_, y_, x_, low, offsets, mantissa, difference[b], x0[b]
+                    )
+                    gather_errors(errors, references, t_, y_, x_, activity[b], offsets, mantissa, difference[b], x0[b])
                 fill_field(field_yx, field_tx, field_ty, t_, y_, x_, x0[b])
                 normalise(difference[b], activity[b], x0[b])
             rows = (count + 3) // 4 * 4
@@ -97,7 +111,7 @@ def code_slice(
             activate(x2, rows, len(b2), unit)
             dense(x2, w3, b3, x3, rows, w3.shape[1])
             activate(x3, rows, len(b3), unit)
-            dense(x3, w4, b4, output, rows, w4.shape[1])
+            dense_wide(x3, columns, b4, output, rows)
             for b in range(count):
                 t_, y_, x_ = place[b]
                 combined = combine(output[b], difference[b])
@@ -175,6 +189,11 @@ def code_slice(
                 index += 1
             done[0] += count
     return DONE, position, bit
+
+
+@njit()
+def _steps(offsets, width):
+    return offsets[:, 0] * width + offsets[:, 1]
 
 
 @njit()

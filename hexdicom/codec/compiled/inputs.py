@@ -6,7 +6,21 @@ import numpy as np
 
 from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.numbers import clamp, log
-from hexdicom.codec.network.neighbours import FIELD_CHANNELS, NEIGHBOURS, REFERENCES, SCALARS, SIGNED_IN_FRAME, VALUES
+from hexdicom.codec.network.neighbours import (
+    ERRORS_IN_FRAME,
+    FIELD_CHANNELS,
+    IN_FIRST,
+    IN_FRAME,
+    IN_OTHERS,
+    NEIGHBOURS,
+    REFERENCES,
+    SCALARS,
+    SIGNED_IN_FRAME,
+    VALUES,
+)
+
+_FRAME, _FIRST, _OTHERS, _ERRORS = len(IN_FRAME), len(IN_FIRST), len(IN_OTHERS), len(ERRORS_IN_FRAME)
+_DECODED = _FRAME + _FIRST + 2 * _OTHERS  # differences of decoded values; those of the running mean follow
 
 
 @njit()
@@ -67,11 +81,7 @@ def gather(values, mean, deviation, references, t, y, x, low, offsets, mantissa,
         absolute += abs(one)
         row += 1
     activity = absolute // max(present, 1) + 8
-    octaves = log(activity, mantissa)
-    inputs[NEIGHBOURS] = clamp(octaves - 224, -512, 511)
-    inputs[NEIGHBOURS + 1] = clamp(log(max(centre - 16 * low, 0) + 16, mantissa) - 320, -512, 511)
-    inputs[NEIGHBOURS + 2] = clamp(log(spread + 9, mantissa) - log(9 * activity, mantissa), -512, 511) if t > 1 else 0
-    inputs[NEIGHBOURS + 3] = clamp(log(flat, mantissa) - octaves, -512, 511)
+    _describe(centre, activity, flat, spread, t, low, mantissa, inputs)
     for k in range(REFERENCES):
         inputs[NEIGHBOURS + 4 + k] = 128 if references[t, k] >= 0 else 0
     return centre, activity
@@ -97,18 +107,86 @@ def gather_errors(errors, references, t, y, x, activity, offsets, mantissa, diff
     if first >= 0:
         for i in range(len(square)):
             before += abs(errors[first, clamp(y + square[i, 0], 0, height - 1), clamp(x + square[i, 1], 0, width - 1)])
-    octaves = log(activity, mantissa)
-    inputs[NEIGHBOURS + 7] = clamp(log(total + 6, mantissa) - octaves - 83, -512, 511)
-    inputs[NEIGHBOURS + 8] = clamp(log(before + 9, mantissa) - octaves - 101, -512, 511) if first >= 0 else 0
+    _describe_errors(total, before, activity, first >= 0, mantissa, inputs)
+
+
+@njit()
+def gather_inside(values, mean, deviation, errors, here, sources, t, width, low, steps, mantissa, difference, inputs):
+    """`gather` and `gather_errors` of a voxel with three references whose neighbours are all there. -> (reference, activity)
+
+    No look at borders, in loops of a constant length: two and a half times as fast. values, mean, deviation, errors: flat. here:
+    place of the voxel. sources: (3,) of the same voxel in its references. steps: the offsets as distances between places.
+    """
+    in_frame, in_first, in_others, near = steps
+    first = sources[0]
+    for i in range(_FRAME):
+        difference[i] = values[np.uintp(here + in_frame[i])]
+    for i in range(_FIRST):
+        difference[_FRAME + i] = values[np.uintp(first + in_first[i])]
+    spread, before, total = 0, 0, 0
+    for i in range(_OTHERS):
+        difference[_FRAME + _FIRST + i] = values[np.uintp(sources[1] + in_others[i])]
+        difference[_FRAME + _FIRST + _OTHERS + i] = values[np.uintp(sources[2] + in_others[i])]
+        difference[_DECODED + i] = mean[np.uintp(here + in_others[i])]
+        spread += deviation[np.uintp(here + in_others[i])]
+        before += abs(errors[np.uintp(first + in_others[i])])
+    for i in range(_ERRORS):
+        one = errors[np.uintp(here + near[i])]
+        total += abs(one)
+        if i < SIGNED_IN_FRAME:
+            difference[VALUES + i] = one
+    difference[VALUES + SIGNED_IN_FRAME] = errors[np.uintp(first)]
+    centre = 4 * (np.int64(values[np.uintp(here - 1)]) + values[np.uintp(here - width)] + 2 * values[np.uintp(first)])
+    absolute = 0
+    for i in range(_FRAME):
+        one = 16 * difference[i] - centre
+        difference[i] = one
+        absolute += abs(one)
+    flat = absolute // _FRAME + 8
+    for i in range(_FRAME, _DECODED):
+        one = 16 * difference[i] - centre
+        difference[i] = one
+        absolute += abs(one)
+    for i in range(_DECODED, VALUES):
+        one = difference[i] - centre
+        difference[i] = one
+        absolute += abs(one)
+    activity = absolute // VALUES + 8
+    _describe(centre, activity, flat, spread, t, low, mantissa, inputs)
+    for k in range(REFERENCES):
+        inputs[NEIGHBOURS + 4 + k] = 128
+    _describe_errors(total, before, activity, True, mantissa, inputs)
+    return centre, activity
 
 
 @njit(inline="always")
+def _describe(centre, activity, flat, spread, t, low, mantissa, inputs):
+    octaves = log(activity, mantissa)
+    inputs[NEIGHBOURS] = clamp(octaves - 224, -512, 511)
+    inputs[NEIGHBOURS + 1] = clamp(log(max(centre - 16 * low, 0) + 16, mantissa) - 320, -512, 511)
+    inputs[NEIGHBOURS + 2] = clamp(log(spread + 9, mantissa) - log(9 * activity, mantissa), -512, 511) if t > 1 else 0
+    inputs[NEIGHBOURS + 3] = clamp(log(flat, mantissa) - octaves, -512, 511)
+
+
+@njit(inline="always")
+def _describe_errors(total, before, activity, referred, mantissa, inputs):
+    octaves = log(activity, mantissa)
+    inputs[NEIGHBOURS + 7] = clamp(log(total + 6, mantissa) - octaves - 83, -512, 511)
+    inputs[NEIGHBOURS + 8] = clamp(log(before + 9, mantissa) - octaves - 101, -512, 511) if referred else 0
+
+
+@njit()
 def error_of(value, centre, difference, linear, low, high):
     """Error of the linear predictor, in sixteenths"""
+    return 16 * value - clamp(centre + np.int64(np.floor(_linear(difference, linear) * 2.0**-12)), 16 * low, 16 * high)
+
+
+@njit(fastmath=True)
+def _linear(difference, linear):
     total = 0.0
-    for i in range(VALUES):
+    for i in range(VALUES):  # integers below 2^53, in whatever order
         total += linear[i] * np.float64(difference[i])
-    return 16 * value - clamp(centre + np.int64(np.floor(total * 2.0**-12)), 16 * low, 16 * high)
+    return total
 
 
 @njit(fastmath=True)

@@ -32,6 +32,7 @@ ERRORS_IN_FRAME: NDArray[np.int64] = np.array([(0, -1), (-1, 0), (-1, -1), (-1, 
 SIGNED_IN_FRAME = 4  # the first of them also enter with their sign, and so does the error at the same place of the reference
 OFFSETS = IN_FRAME, IN_FIRST, IN_OTHERS, ERRORS_IN_FRAME
 
+HALO = int(max(np.abs(one).max() for one in OFFSETS))  # 5: as far from the borders all neighbours are there
 REFERENCES = 3
 VALUES = len(IN_FRAME) + len(IN_FIRST) + 3 * len(IN_OTHERS)  # 92
 NEIGHBOURS = VALUES + SIGNED_IN_FRAME + 1  # 97

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from hexdicom.codec.network import field, inputs, layer, references, stream, tables, walk, weights
-from hexdicom.codec.network.neighbours import FIELD_CHANNELS, IN_FRAME, INPUTS, NEIGHBOURS, REFERENCES, VALUES
+from hexdicom.codec.network.neighbours import FIELD_CHANNELS, HALO, IN_FRAME, INPUTS, NEIGHBOURS, REFERENCES, VALUES
 from hexdicom.codec.network.parameters import Adapted, Parameters
 from hexdicom.codec.network.stream import FLOORED, ROUNDED
 from hexdicom.codec.planes import PLANES, Size
@@ -126,6 +127,18 @@ def test_whole_range_with_raw_bits_and_escapes(max_error: int) -> None:
         values[0, 0, :3] = rng.integers(low, high, values[0, 0, :3].shape)
         given = parameters(rng, values)
         assert raw_bytes(compare(given, values, max_error)) > 0
+
+
+@pytest.mark.parametrize("wild", [False, True])
+@pytest.mark.parametrize("max_error", [0, 2])
+def test_voxels_far_from_the_borders_with_three_references(max_error: int, wild: bool) -> None:
+    rng = np.random.default_rng(11 + max_error)
+    for low, high, noise in ((0, 4000, 40), (-32768, 32767, 3000)):
+        values = series(rng, (5, 1, 2 * HALO + 4, 2 * HALO + 5), low, high, noise)
+        given = replace(
+            parameters(rng, values, wild), references=np.array([[-1] * 3, [0, -1, -1], [1, 0, 0], [0, 2, 1], [3, 0, 2]])
+        )
+        compare(given, values, max_error)
 
 
 def test_the_largest_weights() -> None:
