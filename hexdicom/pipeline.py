@@ -19,7 +19,7 @@ from hexdicom.dicom import shelf
 from hexdicom.dicom.archive import LARGEST_PART, build
 from hexdicom.dicom.assemble import assemble, geometry_of
 from hexdicom.dicom.enhanced import enhanced
-from hexdicom.dicom.folder import scan
+from hexdicom.dicom.folder import require_dicom, scan
 from hexdicom.dicom.geometry import source_values
 from hexdicom.dicom.headers import encode_headers
 from hexdicom.dicom.manifest import Manifest, encode_manifest
@@ -29,7 +29,7 @@ from hexdicom.dicom.received import Received, data_set_sha256, identity, read_re
 from hexdicom.dicom.restore import Opened, Restored, check_payload, instances, open_archive
 from hexdicom.dicom.series import plan_files
 from hexdicom.dicom.verify import by_instance_uid, check_error, data_set_difference, difference
-from hexdicom.errors import ArchiveError, BitstreamError, HexdicomError, SeriesError, VerificationError, VolumeError
+from hexdicom.errors import ArchiveError, BitstreamError, HexdicomError, NotFound, SeriesError, VerificationError, VolumeError
 from hexdicom.report import (
     ArchiveInfo,
     CompressReport,
@@ -69,9 +69,11 @@ def compress(
     """Archive every 4-D group below `sources` in the folder `out`; all other files are copied to out/passed-through.
 
     A group that cannot be archived exactly is passed through as well, with the reason. What an earlier run left in `out`
-    is not taken for a source. Raises NotFound, ProfileError, StoreError.
+    is not taken for a source. Raises NotFound, also where no DICOM file is, ProfileError, StoreError.
     """
-    assembly = plan_files(path for path in scan(sources) if not _made_here(path, out))
+    files = [path for path in scan(sources) if not _made_here(path, out)]
+    require_dicom(files, sources)
+    assembly = plan_files(files)
     reports: list[GroupReport] = []
     passed = list(assembly.passed_through)
     for group in assembly.groups:
@@ -263,10 +265,12 @@ def verify(
 ) -> VerifyReport:
     """Decode every archive and prove every data set by its SHA-256; `against`: a folder of originals to compare with.
 
-    What is wrong is in the report, also where an archive cannot be read. Raises NotFound.
+    What is wrong is in the report, also where an archive cannot be read. Raises NotFound, also where no archive object is.
     """
     originals = by_instance_uid(scan([against])) if against else None
     found = shelf.found(archives)
+    if not found.groups and not found.damaged:
+        raise NotFound(f"There is no archive object at {', '.join(map(str, archives))}.", hint="Check the path.")
     out = [VerifiedArchive("", (path,), 0, False, 0, (str(error),)) for path, error in found.damaged]
     out += [_verify_one(paths, originals, device, progress) for paths in found.groups]
     return VerifyReport(tuple(out))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexdicom import durable
 from hexdicom.errors import NotFound
 
 if TYPE_CHECKING:
@@ -30,3 +31,14 @@ def scan(paths: Iterable[Path]) -> list[Path]:
         else:
             raise NotFound(f"There is no file or folder {path}.")
     return sorted(found.values())
+
+
+def require_dicom(files: Iterable[Path], paths: Iterable[Path]) -> None:
+    """Raises NotFound where none of the files, found at these paths, begins as PS3.10 section 7.1 says."""
+    if not any(map(_is_dicom, files)):
+        raise NotFound(f"There is no DICOM file at {', '.join(map(str, paths))}.", hint="Check the path.")
+
+
+def _is_dicom(path: Path) -> bool:
+    with durable.on_disk(path), path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hexdicom import durable
 from hexdicom.dicom.archive import ArchiveFile, Part, is_archive_object, read_part
-from hexdicom.dicom.folder import scan
+from hexdicom.dicom.folder import require_dicom, scan
 from hexdicom.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ class Found:
 
 
 def found(archives: Sequence[Path]) -> Found:
-    """What is at these paths. A file that is named itself, not found in a folder, must be an archive object."""
+    """What is at these paths. A file that is named itself, not found in a folder, must be an archive object.
+
+    Raises NotFound for a path that does not exist, and where no DICOM file is.
+    """
     named = {path.resolve() for path in archives}
     groups: dict[bytes, list[Path]] = {}
     shelf = Found([], [], [])
@@ -49,6 +52,8 @@ def found(archives: Sequence[Path]) -> Found:
         except ArchiveError as error:
             shelf.damaged.append((path, ArchiveError(f"{path.name}: {error.message}", hint=error.hint)))
     shelf.groups.extend(groups.values())
+    if not shelf.groups and not shelf.damaged:
+        require_dicom(shelf.others, archives)
     return shelf
 
 

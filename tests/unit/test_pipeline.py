@@ -286,3 +286,25 @@ def test_sources_of_a_restore_may_lie_in_the_out_folder_and_it_among_them(source
         outer = pipeline.restore([tmp_path / "back"], tmp_path / "back" / "again", now=NOW)
         assert hashes((tmp_path / "back" / "again").iterdir()) == hashes(sources.iterdir())
     assert [one.state for one in outer.instances].count("restored") == 8
+
+
+@pytest.mark.parametrize("content", [{}, {"notes.txt": b"no DICOM file"}])
+def test_a_wrong_folder_is_said_and_nothing_is_copied(content: dict[str, bytes], tmp_path: Path) -> None:
+    wrong, out = tmp_path / "wrong", tmp_path / "out"
+    wrong.mkdir()
+    for name, data in content.items():
+        (wrong / name).write_bytes(data)
+    with pytest.raises(NotFound, match=r"no DICOM file at .*wrong"):
+        pipeline.compress([wrong], out, Profile(), now=NOW)
+    with pytest.raises(NotFound, match=r"no DICOM file at .*wrong"):
+        pipeline.restore([wrong], out, now=NOW)
+    assert not out.exists()
+
+
+def test_verifying_where_no_archive_is_does_not_succeed(sources: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NotFound, match=r"no archive object at .*sources"):
+        pipeline.verify([sources])
+    with pytest.raises(NotFound, match=r"no DICOM file at .*empty"):
+        pipeline.verify([empty])

@@ -61,4 +61,5 @@ def _show(report: CompressReport) -> None:
         screen().print(rows)
     for item in report.passed_through:
         messages().print(f"untouched: {item.path}: {item.reason}", soft_wrap=True)
-    screen().print(f"{len(report.series)} archived and proved, {len(report.passed_through)} files copied untouched.")
+    copied = len(report.passed_through)
+    screen().print(f"{len(report.series)} archived and proved, {copied} {'file' if copied == 1 else 'files'} copied untouched.")
