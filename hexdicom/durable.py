@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -68,10 +69,12 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def on_disk(path: Path) -> Iterator[None]:
-    """OSError of what is done to `path` becomes StoreError."""
+    """OSError of what is done to `path` becomes StoreError, or MemoryError where memory is short."""
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(f"There was no memory for {path}.") from error
         raise StoreError(
             f"{path} failed: {error.strerror or error}.", hint="Check the disk, its free space and the permissions."
         ) from error

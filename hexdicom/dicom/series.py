@@ -5,11 +5,13 @@ Pure but for `plan_files`: nothing here reads pixels. A group never spans series
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hexdicom import durable
 from hexdicom.dicom import time_key
 from hexdicom.dicom.folder import scan
 from hexdicom.dicom.group import series_plan
@@ -25,16 +27,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SHORT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # says nothing of the file
+
 
 def plan_files(paths: Iterable[Path]) -> Assembly:
-    """Plan all files below the paths. What cannot be read is passed through. Raises NotFound for a missing path."""
+    """Plan all files below the paths. What cannot be read is passed through.
+
+    Raises NotFound for a missing path; MemoryError, StoreError where memory or file descriptors are short: another time it may do.
+    """
     instances, unreadable = [], []
     for path in scan(paths):
         try:
             instances.append(read_header(path))
         except SeriesError as error:
             unreadable.append(PassedThrough(path, error.message))
+        except MemoryError:
+            raise
         except OSError as error:
+            if error.errno in _SHORT:
+                with durable.on_disk(path):
+                    raise
             unreadable.append(PassedThrough(path, f"The file cannot be read: {error.strerror}."))
         except Exception:
             log.exception("a header could not be understood", extra={"event": "header.failed"})

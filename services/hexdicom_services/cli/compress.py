@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hexdicom import pipeline
-from hexdicom_services.cli.output import emit, json_option, messages, screen, size, steps, table
+from hexdicom_services.cli.output import emit, json_option, many, messages, screen, size, steps, table
 from hexdicom_services.cli.profile_options import chosen_profile, profile_options
 
 if TYPE_CHECKING:
@@ -61,5 +61,4 @@ def _show(report: CompressReport) -> None:
         screen().print(rows)
     for item in report.passed_through:
         messages().print(f"untouched: {item.path}: {item.reason}", soft_wrap=True)
-    copied = len(report.passed_through)
-    screen().print(f"{len(report.series)} archived and proved, {copied} {'file' if copied == 1 else 'files'} copied untouched.")
+    screen().print(f"{len(report.series)} archived and proved, {many(len(report.passed_through), 'file')} copied untouched.")

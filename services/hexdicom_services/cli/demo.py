@@ -24,7 +24,7 @@ from hexdicom.errors import ConfigError, HexdicomError, VerificationError
 from hexdicom_services import restorer, scu
 from hexdicom_services.cli.demo_picture import draw
 from hexdicom_services.cli.demo_proof import DataSet, Proof, data_sets, prove
-from hexdicom_services.cli.output import counted, messages, screen, size, steps, table
+from hexdicom_services.cli.output import counted, many, messages, screen, size, steps, table
 from hexdicom_services.cli.own_node import OwnNode, own_node
 from hexdicom_services.cli.profile_options import device_option
 from hexdicom_services.restorer import Request, Work
@@ -119,7 +119,7 @@ def _send(node: OwnNode, files: Sequence[Path], progress: Progress, times: Times
         else:
             messages().print(f"not sent: {one.path}: {one.reason}", soft_wrap=True)
     if len(hashes) < len(files):
-        messages().print(f"{len(files) - len(hashes)} files are not DICOM and were left out")
+        messages().print(f"left out, not DICOM: {many(len(files) - len(hashes), 'file')}")
     if not sent:
         raise HexdicomError("Nothing could be sent.", hint="Name a folder of DICOM files.")
     return sent

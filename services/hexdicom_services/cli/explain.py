@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexdicom.dicom.series import plan_files
-from hexdicom_services.cli.output import emit, json_option, messages, screen, table
+from hexdicom_services.cli.output import emit, json_option, many, messages, screen, table
 
 if TYPE_CHECKING:
     from hexdicom.dicom.plan import Assembly, PassedThrough, SeriesPlan
@@ -40,8 +40,8 @@ def explain(sources: tuple[Path, ...], as_json: bool) -> None:
             rows.add_row(str(len(items)), reason, items[0].path.name)
         out.print(rows)
     total = sum(len(plan.sources) for plan in assembly.groups)
-    out.print(f"{_count(len(assembly.groups), '4-D group')} of {_count(total, 'file')}; "
-              f"{_count(len(assembly.passed_through), 'file')} archived untouched.")  # fmt: skip
+    out.print(f"{many(len(assembly.groups), '4-D group')} of {many(total, 'file')}; "
+              f"{many(len(assembly.passed_through), 'file')} archived untouched.")  # fmt: skip
 
 
 def document(assembly: Assembly) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _describe(plan: SeriesPlan) -> None:
     rows = table("", "", title=plan.series_description or "(series without a description)")
     rows.show_header = False
     rows.add_row("series", plan.series_instance_uid)
-    rows.add_row("stored values", f"{_count(t, 'time point')} × {_count(z, 'slice')} × {y} rows × {x} columns")
+    rows.add_row("stored values", f"{many(t, 'time point')} × {many(z, 'slice')} × {y} rows × {x} columns")
     rows.add_row("files", f"{len(plan.sources)}, {plan.layout}" + (f", {plan.component}" if plan.component else ""))
     if plan.time_key:
         shown = plan.time_values if t <= 6 else (*plan.time_values[:3], "…", plan.time_values[-1])
@@ -91,7 +91,3 @@ def _describe(plan: SeriesPlan) -> None:
     for note in plan.notes:
         rows.add_row("note", note)
     screen().print(rows, "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

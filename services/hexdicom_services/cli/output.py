@@ -94,6 +94,11 @@ def counted(callback: Progress, step: str) -> Callable[[int, int], None]:
     return lambda done, total: callback(f"{step} ({total})", done / max(total, 1))
 
 
+def many(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hexdicom.dicom.assemble import assemble
 from hexdicom.dicom.plan import Hole
 from hexdicom.dicom.series import plan_files
-from hexdicom.errors import NotFound
+from hexdicom.errors import NotFound, StoreError
 
 
 def reasons(assembly):
@@ -289,6 +290,35 @@ def test_what_is_no_image_is_passed_through(series, write, tmp_path):
     assert found["notes.txt"] == "This is not a DICOM file."
     assert found["empty"] == "The file is empty."
     assert found["cut.dcm"].startswith("The file ends too early")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryError),
+        (MemoryError(), MemoryError),
+        (OSError(errno.EMFILE, "Too many open files"), StoreError),
+    ],
+)
+def test_a_shortage_says_nothing_of_a_file(series, write, monkeypatch, raised, expected):
+    """Passed through for it, a series would stay unarchived for ever."""
+
+    def short(path):
+        raise raised
+
+    paths = write(series.cine(series.noise((2, 2, 4, 4))))
+    monkeypatch.setattr("hexdicom.dicom.series.read_header", short)
+    with pytest.raises(expected):
+        plan_files(paths)
+
+
+def test_a_file_that_cannot_be_read_is_passed_through(series, write, monkeypatch):
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    paths = write(series.cine(series.noise((2, 2, 4, 4))))
+    monkeypatch.setattr("hexdicom.dicom.series.read_header", denied)
+    assert reasons(plan_files(paths)) == {"The file cannot be read: Permission denied.": 4}
 
 
 def test_a_path_that_is_not_there(tmp_path):
