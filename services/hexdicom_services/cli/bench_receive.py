@@ -1,8 +1,8 @@
 """How fast instances are taken in, and what that costs: the same files by the same sender to three receivers, in turn.
 
 What the receivers promise differs. The node answers after fsync of file and folder and after a commit that is flushed. Orthanc, by
-its defaults, flushes each file, its index only now and then (SQLite with synchronous NORMAL), its folders never. DCMTK storescp writes
-files and flushes nothing; it has a process for each association.
+its defaults, flushes each file, its index only now and then (SQLite with synchronous NORMAL), its folders never. DCMTK storescp
+writes files and flushes nothing; it has a process for each association.
 """
 
 from __future__ import annotations
