@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}  # else DCMTK waits 40 ms per message for Nagle's sake
+_IDLE = 0.04  # seconds of CPU time in half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def measure(
                     busy = _busy_seconds(one.pid)
                     seconds = _send(sender, one.peer, series)
                     entry = (instances / seconds, (_busy_seconds(one.pid) - busy) / instances)
+                    _rest(one.pid)
                     found.setdefault((receiver, count), []).append(entry)
     return [
         {
@@ -117,12 +119,23 @@ def _send(sender: str, peer: Peer, folder: Path) -> float:
     return took
 
 
+def _rest(pid: int) -> None:
+    """Waits until a receiver does nothing any more with what it got, ten seconds at most: else the next one is slowed by it."""
+    until, last = time.monotonic() + 10, -1.0
+    while (busy := _busy_seconds(pid)) - last > _IDLE and time.monotonic() < until:
+        last = busy
+        time.sleep(0.5)
+
+
 def _busy_seconds(pid: int) -> float:
     """CPU time of a process, of those that it started, and of those of them that have ended."""
     place = Path(f"/proc/{pid}")
-    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        children = (place / "task" / str(pid) / "children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended; its parent has its time
+        return 0.0
     own = sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime, cstime: proc(5)
-    children = (place / "task" / str(pid) / "children").read_text().split()
     return own + sum(_busy_seconds(int(child)) for child in children)
 
 
