@@ -47,17 +47,58 @@ class Catalog:
         with self._transaction(write=False) as connection:
             yield connection
 
+    def writer(self) -> Writer:
+        """For a thread that writes all the time."""
+        return Writer(self, self._engine)
+
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        with self.translated(), self._engine.connect().execution_options(hexdicom_write=write) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
         try:
-            with self._engine.connect().execution_options(hexdicom_write=write) as connection, connection.begin():
-                yield connection
+            yield
         except DBAPIError as error:
             hint = "Is the disk full?" if self._engine.dialect.name == "sqlite" else "Does PostgreSQL run?"
             raise StoreError(f"The catalog failed: {_first_line(error)}.", hint=hint) from error
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+class Writer:
+    """`Catalog.write` for one thread alone, with a connection that is kept from one transaction to the next.
+
+    Not on a server, which may have gone meanwhile: there the pool finds that out each time.
+    """
+
+    def __init__(self, catalog: Catalog, engine: Engine) -> None:
+        self._catalog, self._engine = catalog, engine
+        self._kept: Connection | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """As `Catalog.write`."""
+        if self._engine.dialect.name != "sqlite":
+            with self._catalog.write() as connection:
+                yield connection
+            return
+        with self._catalog.translated():
+            connection, self._kept = self._kept or self._engine.connect().execution_options(hexdicom_write=True), None
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:  # whatever state it is in, the next transaction begins with another one
+                connection.invalidate()
+                connection.close()
+                raise
+            self._kept = connection
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
 
 
 def open_catalog(database: Database) -> Catalog:

@@ -1,7 +1,8 @@
 """How fast instances are taken in, and what that costs: the same files by the same sender to three receivers, in turn.
 
-What the receivers promise differs. The node answers after fsync and commit. Orthanc, by its defaults, flushes its files and its
-index too. DCMTK storescp writes files and flushes nothing; it has a process for each association.
+What the receivers promise differs. The node answers after fsync of file and folder and after a commit that is flushed. Orthanc, by
+its defaults, flushes each file, its index only now and then (SQLite with synchronous NORMAL), its folders never. DCMTK storescp
+writes files and flushes nothing; it has a process for each association.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}  # else DCMTK waits 40 ms per message for Nagle's sake
+_IDLE = 0.04  # seconds of CPU time in half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,17 @@ def measure(
         size = 0
         for number in range(rounds):
             for count in associations:
-                # New instances each time: nobody answers from memory.
-                size = _make(folder / "series", instances, count, seed=number * 1000 + count)
+                # New instances each time: nobody answers from memory. Nothing is deleted between: ext4 is slow to make
+                # files where others were deleted within five minutes, and that would fall on whoever is near.
+                series = folder / f"series-{number}-{count}"
+                size = _make(series, instances, count, seed=number * 1000 + count)
+                os.sync()  # what is written here is not to be flushed with what they receive
                 for receiver, one in receivers.items():
                     say(f"round {number + 1} of {rounds}, {count} associations: {receiver}")
                     busy = _busy_seconds(one.pid)
-                    seconds = _send(sender, one.peer, folder / "series")
+                    seconds = _send(sender, one.peer, series)
                     entry = (instances / seconds, (_busy_seconds(one.pid) - busy) / instances)
+                    _rest(one.pid)
                     found.setdefault((receiver, count), []).append(entry)
     return [
         {
@@ -85,7 +91,6 @@ def measure(
 
 def _make(folder: Path, instances: int, parts: int, seed: int) -> int:
     """Files of 256×256 values in `parts` folders below a fresh one; returns their bytes. Pixels repeat, UIDs do not."""
-    shutil.rmtree(folder, ignore_errors=True)
     ds = next(iter(beating_heart(slices=1, phases=1, rows=256, columns=256, seed=seed)))
     stem, total = str(ds.SOPInstanceUID)[:50], 0
     for number in range(1, instances + 1):
@@ -114,12 +119,23 @@ def _send(sender: str, peer: Peer, folder: Path) -> float:
     return took
 
 
+def _rest(pid: int) -> None:
+    """Waits until a receiver does nothing any more with what it got, ten seconds at most: else the next one is slowed by it."""
+    until, last = time.monotonic() + 10, -1.0
+    while (busy := _busy_seconds(pid)) - last > _IDLE and time.monotonic() < until:
+        last = busy
+        time.sleep(0.5)
+
+
 def _busy_seconds(pid: int) -> float:
     """CPU time of a process, of those that it started, and of those of them that have ended."""
     place = Path(f"/proc/{pid}")
-    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        children = (place / "task" / str(pid) / "children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended; its parent has its time
+        return 0.0
     own = sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")  # utime, stime, cutime, cstime: proc(5)
-    children = (place / "task" / str(pid) / "children").read_text().split()
     return own + sum(_busy_seconds(int(child)) for child in children)
 
 

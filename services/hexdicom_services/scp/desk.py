@@ -50,7 +50,7 @@ class Desk:
     """Takes deliveries from any number of threads; `close` ends its own thread after what is waiting."""
 
     def __init__(self, catalog: Catalog, spool: Spool, clock: Callable[[], float]) -> None:
-        self._catalog, self._spool, self._clock = catalog, spool, clock
+        self._writer, self._spool, self._clock = catalog.writer(), spool, clock
         self._waiting: queue.SimpleQueue[tuple[instances.Received, Future[instances.Outcome]] | None]
         self._waiting = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
@@ -123,13 +123,14 @@ class Desk:
                 batch.append(self._waiting.get())
             open_for_work = None not in batch
             self._settle([entry for entry in batch if entry is not None])
+        self._writer.close()
 
     def _settle(self, batch: list[tuple[instances.Received, Future[instances.Outcome]]]) -> None:
         if not batch:
             return
         try:
             rows = [received for received, _ in batch]
-            with self._catalog.write() as connection:
+            with self._writer.write() as connection:
                 outcomes = instances.add(connection, rows)
         except Exception as error:  # the peers get a failure each, the desk goes on
             problem = error if isinstance(error, StoreError) else StoreError("The catalog failed.")

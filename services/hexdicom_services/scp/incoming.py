@@ -129,7 +129,7 @@ class Incoming(BytesIO):
 
     def write(self, data: Any) -> int:
         self.received += len(data)
-        if not isinstance(self._message, C_STORE_RQ):
+        if not self._is_stored():
             if self.received > _MOST_OTHER:
                 raise ValueError("a data set that is not to be stored is too large")
             return super().write(data)
@@ -160,6 +160,9 @@ class Incoming(BytesIO):
         self.truncate()
         return spilled
 
+    def _is_stored(self) -> bool:
+        return isinstance(self._message, C_STORE_RQ)
+
     def _head(self) -> bytes:
         command = self._message.command_set
         context = self._association._accepted_cx[self._message.context_id or 0]
@@ -174,13 +177,15 @@ class _Command(BytesIO):
         return super().write(data)
 
 
-def install(association: Association, limits: Limits) -> None:
-    """Has what an association receives kept so."""
+def install(association: Association, limits: Limits, takes: Callable[[P_DATA], bool]) -> None:
+    """Has what an association receives kept so. takes: whether something else has taken it all; pynetdicom gets what is left."""
     dimse = association.dimse
     plain: Callable[[P_DATA], None] = dimse.receive_primitive
 
     def receive(primitive: P_DATA) -> None:
         try:
+            if takes(primitive):
+                return
             _prepare(association, limits)
             plain(primitive)
         except Exception as error:

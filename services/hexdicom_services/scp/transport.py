@@ -6,6 +6,7 @@ What is changed, and why (DESIGN notes, service.md section 3):
 - the length that a peer announces for a PDU is bounded: pynetdicom believes 4 GiB;
 - a PDU has to arrive, and to be taken, in time: pynetdicom waits for ever for the rest of one;
 - the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time;
+- an instance is served by the thread that has read it (scp/short_way.py);
 - an answer that is ready when the connection has gone is dropped, and a PDU that the state machine cannot take ends the
   association: pynetdicom's thread dies of both.
 """
@@ -27,6 +28,7 @@ from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
 from hexdicom_services.listener import say_closed
 from hexdicom_services.messages import Messages
 from hexdicom_services.scp import incoming, negotiation
+from hexdicom_services.scp.short_way import ShortWay
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -55,7 +57,7 @@ class NodeSocket(transport.AssociationSocket):
             # Of our own entity alone: whoever else receives in this process looks for a data set in memory.
             limits = getattr(assoc.ae, "limits", None)
             if limits is not None:
-                incoming.install(assoc, limits)
+                incoming.install(assoc, limits, ShortWay(assoc, limits).takes)
 
     def __del__(self) -> None:
         os.close(self._wake)
