@@ -46,6 +46,7 @@ EVENTS: Final = {
     "archive.proved": "an archive was read back and gave every instance back",
     "archive.rewritten": "an archive that was there with other bytes was written anew",
     "instance.damaged": "an instance that is not what was archived was not restored",
+    "fit.failed": "the network could not learn from a series; the archive is exact all the same, and larger",
     "header.failed": "a header made the reader fail; its file is kept untouched",
     "job.retry": "work on a series failed and will be tried again",
     "job.timeout": "a job took too long; its worker was ended and the job will be tried again",

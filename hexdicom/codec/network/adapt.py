@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from hexdicom.codec.network.model import Examples
     from hexdicom.codec.network.prior import Prior
     from hexdicom.codec.profile import Learns
+
+log = logging.getLogger(__name__)
 
 _EXAMPLES, _HELD_OUT, _TRIED = 300_000, 60_000, 20_000  # to learn from, to judge what was learned by, to choose a prior by
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
@@ -58,7 +61,7 @@ def adapt(
     """steps: of SOAP, for a large series. A smaller one has time for more, a very small one learns by heart and takes fewer.
     learns: what is fitted; `all` is best, the others show what each part is worth.
 
-    Where nothing pays, the prior is kept as it is.
+    Where nothing pays, or where the fit fails, the prior is kept as it is.
     """
     times, slices, height, width = shape = series.shape
     voxels = times * slices * height * width
@@ -77,6 +80,9 @@ def adapt(
         samples = _samples(pool, series, min(_EXAMPLES, 2 * voxels), max_error, steps)
         _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
     moved = torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy() * units - start
+    if not np.isfinite(moved).all():
+        log.error("the network could not learn from this series and is kept as it was", extra={"event": "fit.failed"})
+        return unchanged(prior)
     integers = None if planes is None else planes.integers()
     if planes is not None and integers is not None:
         planes.load(integers)

@@ -71,7 +71,13 @@ def _sides(gradient: torch.Tensor) -> _Sides | None:
     if gradient.dim() != 2:
         return None
     left, right = gradient @ gradient.T, gradient.T @ gradient
-    return _Sides(left, right, torch.linalg.eigh(left).eigenvectors.flip(1), torch.linalg.eigh(right).eigenvectors.flip(1))
+    return _Sides(left, right, _eigenbasis(left), _eigenbasis(right))
+
+
+def _eigenbasis(side: torch.Tensor) -> torch.Tensor:
+    """The strongest first. In doubles: LAPACK's solver for floats fails on one in a thousand matrices of low rank."""
+    vectors: torch.Tensor = torch.linalg.eigh(side.double()).eigenvectors
+    return vectors.flip(1).to(side.dtype)
 
 
 def _renew(sides: _Sides, square: torch.Tensor) -> torch.Tensor:

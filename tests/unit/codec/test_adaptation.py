@@ -16,6 +16,7 @@ from hexdicom.codec.network.model import CausalNetwork, Examples, load, no_field
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, VALUES
 from hexdicom.codec.network.prior import load as load_prior
 from hexdicom.codec.network.soap import Soap
+from hexdicom.codec.parallel import threads
 from hexdicom.codec.planes import SixPlanes, Size
 from hexdicom.codec.profile import Profile
 from hexdicom.errors import ProfileError
@@ -81,6 +82,34 @@ def some_network_and_examples() -> tuple[CausalNetwork, Examples]:
     network = CausalNetwork(prior.hidden)
     load(network, prior.network.flat() / weights.units(prior.hidden))
     return network, sampling.sample(series, 48, 0, rng)
+
+
+@pytest.mark.parametrize("seed", [417, 1894, 2178])  # on one thread, LAPACK's solver for floats fails on these
+def test_soap_takes_gradients_of_low_rank(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rank = 1 + seed % 8
+    gradient = torch.randn(64, rank, generator=generator) @ torch.randn(rank, 112, generator=generator) * 10.0 ** (-(seed % 5))
+    gradient[:, torch.rand(112, generator=generator) < 0.3] = 0
+    matrix = torch.zeros(64, 112, requires_grad=True)
+    matrix.grad = gradient
+    with threads(torch.device("cpu")):
+        Soap([matrix]).step(0.01)
+    assert torch.isfinite(matrix).all()
+    assert matrix.abs().max() > 0
+
+
+def test_a_fit_that_fails_leaves_the_prior_as_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def nowhere(self: Soap, rate: float) -> None:
+        with torch.no_grad():
+            self._parameters[0].fill_(math.nan)
+
+    monkeypatch.setattr(Soap, "step", nowhere)
+    values = np.random.default_rng(3).integers(0, 90, (3, 1, 24, 24)).astype(np.int32)
+    series = sampling.Series(values, values, np.full((3, 3), -1), np.zeros(VALUES))
+    adapted = adapt.adapt(series, load_prior(1), 0, 30, "all", lambda _: None)
+    assert not adapted.change.any()
+    assert adapted.field is None
+    assert "could not learn" in caplog.text
 
 
 def test_soap_finds_what_an_ill_conditioned_problem_hides_from_adam() -> None:
