@@ -78,11 +78,11 @@ def adapt(
     network.requires_grad_(learns != "planes")
     with ThreadPoolExecutor(1) as pool:  # the next sample is drawn while the network learns from this one
         samples = _samples(pool, series, min(_EXAMPLES, 2 * voxels), max_error, steps)
-        _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
-    moved = torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy() * units - start
-    if not np.isfinite(moved).all():
+        fitted = _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
+    if not fitted:
         log.error("the network could not learn from this series and is kept as it was", extra={"event": "fit.failed"})
         return unchanged(prior)
+    moved = torch.nn.utils.parameters_to_vector(network.parameters()).detach().double().numpy() * units - start
     integers = None if planes is None else planes.integers()
     if planes is not None and integers is not None:
         planes.load(integers)
@@ -131,7 +131,8 @@ def _fit(
     steps: int,
     voxels: int,
     progress: Callable[[float], None],
-) -> None:
+) -> bool:
+    """-> whether it came to anything: to numbers"""
     optimiser = Soap(list(network.parameters()))
     of_planes = None if planes is None else torch.optim.Adam(planes.parameters(), fused=True)
     train = next(samples)
@@ -151,13 +152,18 @@ def _fit(
             planes.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step(_RATE * pace)
+        try:
+            optimiser.step(_RATE * pace)
+        except torch.linalg.LinAlgError:
+            return False
         if of_planes is not None:
             of_planes.param_groups[0]["lr"] = _FIELD_RATE * pace
             of_planes.step()
         if step % 10 == 0 or step == steps - 1:
             network.project()
             progress(step / steps)
+    learned = [*network.parameters(), *(() if planes is None else planes.parameters())]
+    return all(bool(parameter.isfinite().all()) for parameter in learned)
 
 
 def _bits(network: CausalNetwork, planes: FieldPlanes | None, examples: Examples) -> float:

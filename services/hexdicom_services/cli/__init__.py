@@ -62,6 +62,9 @@ def run(arguments: list[str]) -> int:
         if error.hint:
             click.echo(f"          {error.hint}", err=True)
         return error.exit_code
+    except MemoryError as error:
+        click.echo(f"hexdicom: There is not enough memory. {error}".rstrip(), err=True)
+        return HexdicomError.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("hexdicom: interrupted; nothing half-done was left behind.", err=True)
         return INTERRUPTED

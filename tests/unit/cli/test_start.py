@@ -81,3 +81,12 @@ def test_interrupt_is_130_and_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("hexdicom 0.")
+
+
+def test_a_lack_of_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError("There was no memory for one.dcm.")
+
+    monkeypatch.setattr(cli.root, "main", short)
+    assert cli.run(["verify", "archive"]) == 1
+    assert capsys.readouterr().err == "hexdicom: There is not enough memory. There was no memory for one.dcm.\n"

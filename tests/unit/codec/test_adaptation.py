@@ -98,8 +98,13 @@ def test_soap_takes_gradients_of_low_rank(seed: int) -> None:
     assert matrix.abs().max() > 0
 
 
-def test_a_fit_that_fails_leaves_the_prior_as_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_fit_that_fails_leaves_the_prior_as_it_is(
+    raises: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def nowhere(self: Soap, rate: float) -> None:
+        if raises:
+            raise torch.linalg.LinAlgError
         with torch.no_grad():
             self._parameters[0].fill_(math.nan)
 
