@@ -154,7 +154,7 @@ def _fit(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         try:
             optimiser.step(_RATE * pace)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return False
         if of_planes is not None:
             of_planes.param_groups[0]["lr"] = _FIELD_RATE * pace
