@@ -38,6 +38,14 @@ def section(hospital: Authority, pair: Pair, crl: Path, **more: Any) -> TlsSecti
     return TlsSection(enabled=True, certificate=pair.certificate, key=pair.key, ca=hospital.ca, crl=crl, **more)
 
 
+def wait_for(words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The receiver's thread says it after the peer has learnt of it."""
+    until = time.monotonic() + 10
+    while words not in caplog.text and time.monotonic() < until:
+        time.sleep(0.02)
+    assert words in caplog.text
+
+
 def test_who_is_on_the_list_is_refused_and_a_new_list_counts_at_once(
     tmp_path: Path, hospital: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -49,7 +57,7 @@ def test_who_is_on_the_list_is_refused_and_a_new_list_counts_at_once(
         hospital.revoke(thief)  # the same file
         with pytest.raises(PeerError):
             scu.echo(peer(running, hospital.files(thief)), patience=QUICK)
-        assert "certificate revoked" in caplog.text
+        wait_for("certificate revoked", caplog)
         assert scu.echo(peer(running, hospital.files(scanner)), patience=QUICK) < 5
         whole = crl.read_bytes()
         crl.write_bytes(whole[:-100])  # while it is being copied
@@ -67,7 +75,7 @@ def test_a_list_that_has_ended_lets_nobody_in_until_there_is_a_new_one(
     with receiving(tmp_path, tls=section(hospital, node, crl)) as (running, settings):
         with pytest.raises(PeerError):
             scu.echo(peer(running, hospital.files(scanner)), patience=QUICK)
-        assert "CRL has expired" in caplog.text
+        wait_for("CRL has expired", caplog)
         assert [line.what for line in status(settings).attention if "revocation list" in line.what]
         hospital.revoke()
         assert scu.echo(peer(running, hospital.files(scanner)), patience=QUICK) < 5
