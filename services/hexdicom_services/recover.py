@@ -1,7 +1,8 @@
 """Putting in order what a crash left, before a node starts. No other process of the node may be running.
 
 Nothing that was acknowledged is removed: incomplete files go, complete files get the row or the name that they lack, and
-work that was in hand is given back.
+work that was in hand is given back. After a power cut the newest rows of received instances may be missing: a row is not
+flushed (catalog/session.py, `Writer`), its file is.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def recover(settings: Settings, catalog: Catalog) -> Recovered:
     # A file whose row says that it was released: its release was broken off, or it was sent again. It stays, and the row says so.
     orphans = [path for path in spool.files() if path not in sound]
     adopted = [found for path in orphans if (found := _received(spool, path)) is not None]
+    adopted.sort(key=lambda received: received.received_at)  # versions are numbered in the order of arrival
     FolderStore(settings.store).sweep()
     shutil.rmtree(settings.state / "work", ignore_errors=True)
     with catalog.write() as connection:

@@ -4,9 +4,9 @@
     spool/received/<series>/<instance>-<content>.dcm    names are hashes: no UID of a peer becomes a path
     spool/quarantine/<instance>-<content>.dcm.<random>  was found to be damaged: kept, never read again
 
-Order of a receipt: write, fsync, rename; then the folder is flushed while the row is committed; when both are done, 0x0000. What a
-crash leaves is a file in `incoming` (with a row it gets its name back, without one it was never acknowledged and is removed) or
-a complete file without a row (adopted at the start).
+Order of a receipt: write, fsync, rename, fsync of the folder, row, 0x0000. What a crash leaves is a file in `incoming` (never
+acknowledged: removed) or a complete file without a row (adopted at the start). A file in `incoming` that has a row all the
+same, by whatever a disk has done, gets its name.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 Everything that changes the catalog reads first and then decides, so writers follow one another, on every database: SQLite by
 BEGIN IMMEDIATE, PostgreSQL by an advisory lock that the transaction takes at its start (catalog/postgres.py).
 
-SQLite: write-ahead log with synchronous FULL, so that a commit survives a power cut.
+SQLite: write-ahead log with synchronous FULL, so that a commit survives a power cut. The one exception is `Writer`.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +21,7 @@ from hexdicom_services.catalog.migrate import migrate, schema_of
 from hexdicom_services.catalog.models import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -48,7 +49,7 @@ class Catalog:
             yield connection
 
     def writer(self) -> Writer:
-        """For a thread that writes all the time."""
+        """For what writes all the time, and may be taken back by a power cut."""
         return Writer(self, self._engine)
 
     @contextmanager
@@ -69,9 +70,11 @@ class Catalog:
 
 
 class Writer:
-    """`Catalog.write` for one thread alone, with a connection that is kept from one transaction to the next.
+    """`Catalog.write` for rows that can be made again from files: a commit survives the end of its process, not a power cut.
 
-    Not on a server, which may have gone meanwhile: there the pool finds that out each time.
+    A power cut takes the newest of these transactions back, never one on which a transaction of `Catalog.write` came to rest: that
+    one flushes the log up to itself. On SQLite alone, which goes down with its machine, so that the next start makes up for it
+    (recover.py); a PostgreSQL may restart without the node. For one thread at a time; its connection is kept.
     """
 
     def __init__(self, catalog: Catalog, engine: Engine) -> None:
@@ -80,13 +83,13 @@ class Writer:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """As `Catalog.write`."""
+        """As `Catalog.write`, but for what a power cut leaves of it."""
         if self._engine.dialect.name != "sqlite":
             with self._catalog.write() as connection:
                 yield connection
             return
         with self._catalog.translated():
-            connection, self._kept = self._kept or self._engine.connect().execution_options(hexdicom_write=True), None
+            connection, self._kept = self._kept or self._connect(), None
             try:
                 with connection.begin():
                     yield connection
@@ -95,6 +98,12 @@ class Writer:
                 connection.close()
                 raise
             self._kept = connection
+
+    def _connect(self) -> Connection:
+        connection = self._engine.connect().execution_options(hexdicom_write=True)
+        connection.detach()  # it never goes back to those that flush
+        cast("sqlite3.Connection", connection.connection.dbapi_connection).execute("PRAGMA synchronous=NORMAL").close()
+        return connection
 
     def close(self) -> None:
         if self._kept is not None:

@@ -160,8 +160,8 @@ def receive(instances: int, rounds: int, associations: tuple[int, ...], processe
     """Instances per second that the node takes, and CPU time for each.
 
     DCMTK's storescu sends to the node, to DCMTK's storescp and to Orthanc in turn, with TCP_NODELAY on both ends. The node
-    answers only after file, folder and catalog are on disk; Orthanc, by its defaults, after the file is; storescp waits for no
-    disk. Sender and receiver share the machine.
+    answers only after file and folder are on disk; Orthanc, by its defaults, after the file is; storescp waits for no disk. Sender
+    and receiver share the machine.
     """
     from hexdicom_services.cli.bench_receive import measure
 

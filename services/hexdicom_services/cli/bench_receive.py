@@ -1,8 +1,9 @@
 """How fast instances are taken in, and what that costs: the same files by the same sender to three receivers, in turn.
 
-What the receivers promise differs. The node answers after fsync of file and folder and after a commit that is flushed. Orthanc, by
-its defaults, flushes each file, its index only now and then (SQLite with synchronous NORMAL), its folders never. DCMTK storescp
-writes files and flushes nothing; it has a process for each association.
+What the receivers promise differs. The node answers after fsync of file and folder; the rows of its catalog, which it makes again
+from the files after a power cut, are flushed now and then. Orthanc, by its defaults, flushes each file, its index now and then
+(SQLite with synchronous NORMAL) and its folders never. DCMTK storescp writes files and flushes nothing; it has a process for
+each association.
 """
 
 from __future__ import annotations

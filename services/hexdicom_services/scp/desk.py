@@ -1,9 +1,8 @@
-"""Receiving one instance: when `receive` returns, its bytes and its row survive a power cut.
+"""Receiving one instance: when `receive` returns, its bytes survive a power cut, and its row the end of the process.
 
-Each association writes and flushes its own file. One thread commits the rows of all that are waiting: with one
-association that is one at a time, with sixteen up to sixteen for the price of one flush. The name of the file becomes
-durable at the same time. Should a crash find the row on disk but not yet the new name, then the file lies under its old
-name in `incoming`, complete, and the start of the node gives it its place (Spool.recover).
+Each association writes and flushes its own file, then the name of the file, then commits a row, which waits for no disk: the
+file holds all that the row says, and the start of a node makes the row again where a power cut has taken it (recover.py).
+One commit serves all associations that wait for one.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import mmap
-import queue
 import threading
+from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST = 256  # instances in one transaction
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -47,14 +44,12 @@ class Delivery:
 
 
 class Desk:
-    """Takes deliveries from any number of threads; `close` ends its own thread after what is waiting."""
+    """Takes deliveries from any number of threads."""
 
     def __init__(self, catalog: Catalog, spool: Spool, clock: Callable[[], float]) -> None:
         self._writer, self._spool, self._clock = catalog.writer(), spool, clock
-        self._waiting: queue.SimpleQueue[tuple[instances.Received, Future[instances.Outcome]] | None]
-        self._waiting = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
-        self._thread.start()
+        self._waiting: deque[tuple[instances.Received, Future[instances.Outcome]]] = deque()
+        self._committing = threading.Lock()
 
     def receive(self, delivery: Delivery, noticed: Callable[[Identity], None] | None = None) -> instances.Outcome:
         """Keeps an instance. Raises StoreError where that is not possible. `noticed` is told what it is.
@@ -84,10 +79,8 @@ class Desk:
             calling_ae_title=delivery.calling_ae_title,
         )
         self._write(path, delivery)
-        answer: Future[instances.Outcome] = Future()
-        self._waiting.put((received, answer))
         self._spool.sync(path)
-        outcome = answer.result()
+        outcome = self._catalogue(received)
         if outcome == "returned" and not (self._spool.root / path).is_file():
             # Its release was just deleting the file. The mark is gone now, so nobody deletes it any more.
             self._write(path, delivery)
@@ -112,26 +105,23 @@ class Desk:
             self._spool.copy(path, data.handle)
 
     def close(self) -> None:
-        self._waiting.put(None)
-        self._thread.join()
+        """Once nobody receives any more."""
+        with self._committing:
+            self._writer.close()
 
-    def _run(self) -> None:
-        open_for_work = True
-        while open_for_work:
-            batch = [self._waiting.get()]
-            while len(batch) < _MOST and not self._waiting.empty():
-                batch.append(self._waiting.get())
-            open_for_work = None not in batch
-            self._settle([entry for entry in batch if entry is not None])
-        self._writer.close()
+    def _catalogue(self, received: instances.Received) -> instances.Outcome:
+        """Gives an instance its row, together with those that have come while others were committed. Raises StoreError."""
+        answer: Future[instances.Outcome] = Future()
+        self._waiting.append((received, answer))
+        with self._committing:
+            if not answer.done():  # else whoever was here before took it along
+                self._settle([self._waiting.popleft() for _ in range(len(self._waiting))])
+        return answer.result()
 
     def _settle(self, batch: list[tuple[instances.Received, Future[instances.Outcome]]]) -> None:
-        if not batch:
-            return
         try:
-            rows = [received for received, _ in batch]
             with self._writer.write() as connection:
-                outcomes = instances.add(connection, rows)
+                outcomes = instances.add(connection, [received for received, _ in batch])
         except Exception as error:  # the peers get a failure each, the desk goes on
             problem = error if isinstance(error, StoreError) else StoreError("The catalog failed.")
             log.error(  # noqa: TRY400 - a StoreError says it all

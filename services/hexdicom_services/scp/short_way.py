@@ -85,12 +85,11 @@ class ShortWay:
         association, dul = self._association, self._association.dul
         self._request = self._message.data_set = association.dimse.message = None
         context = association._accepted_cx[self._context_id].as_tuple
-        association._reactor_checkpoint.clear()  # nobody ends the association for its silence meanwhile
+        dul._idle_timer.stop()  # nobody ends the association for its silence meanwhile
         try:
             answer = evt.trigger(association, evt.EVT_C_STORE, {"request": request, "context": context})
         finally:
             dul._idle_timer.restart()
-            association._reactor_checkpoint.set()
         if association.is_established and dul.socket is not None:
             dul.socket.send(store_messages.response(request, self._context_id, cast("int | Dataset", answer)))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hexdicom.errors import StoreError
+from hexdicom_services.catalog import instances
 from hexdicom_services.part10 import file_head, read_head
 from hexdicom_services.recover import recover
 from hexdicom_services.scp.desk import Delivery, Desk
@@ -15,9 +18,10 @@ from hexdicom_services.spool import Spool
 from .conftest import EXPLICIT, Bench, encoded
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from pydicom.dataset import Dataset
+    from sqlalchemy import Connection
 
 
 def files(bench: Bench) -> list[Path]:
@@ -82,6 +86,30 @@ def test_a_catalog_that_fails_is_told_to_the_peer(bench: Bench, cine: list[Datas
         connection.exec_driver_sql("alter table instance rename to gone")
     with pytest.raises(StoreError):
         bench.receive(cine[0])
+
+
+def test_file_and_folder_are_flushed_before_there_is_a_row(
+    bench: Bench, cine: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.receive(cine[0])  # makes the folder of the series
+    (folder,) = {file.parent for file in files(bench)}
+    order, flush, add = [], os.fsync, instances.add
+
+    def flushed(descriptor: int) -> None:
+        order.append(("flush", Path(f"/proc/self/fd/{descriptor}").readlink().parent.name, len(list(folder.iterdir()))))
+        flush(descriptor)
+
+    def added(connection: Connection, batch: Sequence[instances.Received]) -> list[instances.Outcome]:
+        order.append(("row", batch[0].path, len(list(folder.iterdir()))))
+        return add(connection, batch)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(instances, "add", added)
+    bench.receive(cine[1])
+    (path,) = (
+        str(file.relative_to(bench.settings.spool)) for file in files(bench) if cine[1].SOPInstanceUID in str(read_head(file))
+    )
+    assert order == [("flush", "incoming", 1), ("flush", "received", 2), ("row", path, 2)]
 
 
 def test_a_file_without_a_row_is_adopted(bench: Bench, cine: list[Dataset]) -> None:
