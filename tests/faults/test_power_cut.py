@@ -8,10 +8,13 @@ from __future__ import annotations
 import copy
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine.default import DefaultDialect
 
 from hexdicom.dicom.phantom import beating_heart
 from hexdicom_services.catalog.session import open_catalog
@@ -108,6 +111,14 @@ def test_only_rows_of_received_instances_may_be_taken_back(tmp_path: Path) -> No
         raise ZeroDivisionError
     with writer.write() as connection:
         assert connection.scalar(flushes) == 1
+    refused = pytest.MonkeyPatch()
+    refused.setattr(DefaultDialect, "do_commit", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError) as kept, writer.write() as connection:  # keeps all that the error was raised in
+        connection.execute(text("delete from meta"))
+    refused.undo()
+    with closing(sqlite3.connect(site.database_file, timeout=0)) as other:  # nothing holds the right to write
+        other.execute("begin immediate")
+    assert kept.tb is not None
     writer.close()
     with catalog.write() as connection, catalog.read() as another:  # two, whichever the pool has
         assert (connection.scalar(flushes), another.scalar(flushes)) == (2, 2)

@@ -190,6 +190,10 @@ def associated(running: Receiver) -> socket.socket:
     (length,) = struct.unpack(">I", answer[2:])
     while length:
         length -= len(line.recv(length))
+    until = time.monotonic() + 10  # the peer hears of it a moment before the association knows
+    while not any(one.is_established for one in running._server.active_associations):
+        assert time.monotonic() < until
+        time.sleep(0.001)
     return line
 
 

@@ -94,8 +94,7 @@ class Writer:
                 with connection.begin():
                     yield connection
             except BaseException:  # whatever state it is in, the next transaction begins with another one
-                connection.invalidate()
-                connection.close()
+                connection.close()  # really, since no pool has it: it may still hold the right to write
                 raise
             self._kept = connection
 
