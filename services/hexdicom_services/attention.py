@@ -16,6 +16,7 @@ from hexdicom_services import revocation, vitals
 from hexdicom_services.catalog import audit_rows, pauses
 from hexdicom_services.catalog.models import commitment, delivery, job, series
 from hexdicom_services.notices import notices
+from hexdicom_services.stores import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +62,19 @@ def _disk(situation: Situation) -> Iterator[Attention]:
         yield Attention("error" if free < reserve else "warning", what, "hexdicom node release --dry-run")
 
 
+def _store(situation: Situation) -> Iterator[Attention]:
+    why = mark.missing(situation.settings)
+    if why:
+        yield Attention("error", f"{why} Nothing is archived until it is.", "hexdicom node check")
+
+
 def _processes(situation: Situation) -> Iterator[Attention]:
     if not situation.running:
         waiting = _count(situation.connection, job.c.state.in_(("READY", "RUNNING")))
-        if waiting:
-            yield Attention("error", f"The node is not running, and {waiting} jobs wait.", "hexdicom node run")
+        coming = situation.connection.scalar(select(func.count()).select_from(series).where(series.c.state == "RECEIVING"))
+        if waiting or coming:
+            what = f"The node is not running; {waiting} jobs wait, and {coming} series that are not complete yet."
+            yield Attention("error", what, "hexdicom node run")
         return
     seen = vitals.look(situation.settings.vitals)
     if "node" in seen:
@@ -160,5 +169,5 @@ def _count(connection: Connection, *conditions: object) -> int:
 
 
 SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (
-    _disk, _processes, _jobs, _kept, _commitments, _audit, _revocation,
+    _disk, _store, _processes, _jobs, _kept, _commitments, _audit, _revocation,
 )  # fmt: skip
