@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from hexdicom.errors import ConfigError
 from hexdicom_services import revocation, vitals
-from hexdicom_services.catalog import audit_rows, pauses
+from hexdicom_services.catalog import audit_rows, pauses, scrubs
 from hexdicom_services.catalog.models import commitment, delivery, job, series
 from hexdicom_services.notices import notices
 from hexdicom_services.stores import mark
@@ -127,6 +127,15 @@ def _kept(situation: Situation) -> Iterator[Attention]:
         yield Attention(severity, f"{notice.subject}: {notice.message}.", notice.command)
 
 
+def _scrub(situation: Situation) -> Iterator[Attention]:
+    rules = situation.settings.scrub
+    late = scrubs.overdue(situation.connection, situation.now - 2 * rules.interval_days * 86400.0) if rules.enabled else 0
+    if late:
+        days = 2 * rules.interval_days
+        what = f"{late} files were not compared with their hash for {days:g} days: the workers do not come to it."
+        yield Attention("warning", what, "hexdicom node scrub")
+
+
 def _commitments(situation: Situation) -> Iterator[Attention]:
     refused = select(delivery.c.target, func.count()).where(delivery.c.commitment == "FAILED").group_by(delivery.c.target)
     for target, number in situation.connection.execute(refused):
@@ -169,5 +178,5 @@ def _count(connection: Connection, *conditions: object) -> int:
 
 
 SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (
-    _disk, _store, _processes, _jobs, _kept, _commitments, _audit, _revocation,
+    _disk, _store, _processes, _jobs, _kept, _scrub, _commitments, _audit, _revocation,
 )  # fmt: skip
