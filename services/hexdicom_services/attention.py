@@ -73,8 +73,8 @@ def _processes(situation: Situation) -> Iterator[Attention]:
         waiting = _count(situation.connection, job.c.state.in_(("READY", "RUNNING")))
         coming = situation.connection.scalar(select(func.count()).select_from(series).where(series.c.state == "RECEIVING"))
         if waiting or coming:
-            what = f"The node is not running; {waiting} jobs wait, and {coming} series that are not complete yet."
-            yield Attention("error", what, "hexdicom node run")
+            what = f"{waiting} jobs wait" if waiting else f"{coming} series wait until they are complete"
+            yield Attention("error", f"The node is not running, and {what}.", "hexdicom node run")
         return
     seen = vitals.look(situation.settings.vitals)
     if "node" in seen:

@@ -156,7 +156,7 @@ class _States(StateMachine):
     def _wake_who_waits_for_a_request(self) -> None:
         """A connection that has gone without one would keep its place, and two threads, until the ARTIM timer runs out."""
         if self.dul.assoc.is_acceptor and self.dul.assoc.requestor.primitive is None:
-            self.dul.to_user_queue.put(None)  # type: ignore[arg-type]  # what receive_pdu gives when the time is up
+            self.dul.to_user_queue.put(None)  # what receive_pdu gives when the time is up
 
     def _end(self, why: str) -> None:
         say_closed(_address(self.dul.assoc), why)
