@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hexdicom import pipeline
 from hexdicom.errors import StoreError
 from hexdicom_services.checks import check
 from hexdicom_services.scrub import Scrubber
@@ -54,7 +56,7 @@ def test_a_store_that_is_away_is_said_and_left_alone(bench: Bench, cine: list[Da
     assert line.severity == "error"
     (result,) = [one for one in check(bench.settings) if one.name == "store folder"]
     assert result.ok is False
-    assert f"make an empty file {MARK}" in result.message
+    assert f"make an empty folder {MARK}" in result.message
     assert not list(bench.settings.store.iterdir())
     bench.settings.store.rmdir()
     disk.rename(bench.settings.store)
@@ -84,8 +86,15 @@ def test_another_folder_is_marked_anew(bench: Bench) -> None:
     )
     assert not mark.missing(other)
     mark.leave(other)
-    assert (other.store / MARK).is_file()
+    assert (other.store / MARK).is_dir()
     assert not mark.missing(other)
+
+
+def test_who_restores_a_store_gets_instances_alone(bench: Bench, cine: list[Dataset], tmp_path: Path) -> None:
+    mark.leave(bench.settings)
+    archive(bench, cine)
+    pipeline.restore([bench.settings.store], tmp_path / "back", now=datetime(2026, 1, 1))
+    assert len([path for path in (tmp_path / "back").rglob("*") if path.is_file()]) == len(cine)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ESTALE, errno.ENOMEM, errno.ENOTCONN])
