@@ -13,9 +13,10 @@ from sqlalchemy import func, select
 
 from hexdicom.errors import ConfigError
 from hexdicom_services import revocation, vitals
-from hexdicom_services.catalog import audit_rows, pauses
+from hexdicom_services.catalog import audit_rows, pauses, scrubs
 from hexdicom_services.catalog.models import commitment, delivery, job, series
 from hexdicom_services.notices import notices
+from hexdicom_services.stores import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +62,19 @@ def _disk(situation: Situation) -> Iterator[Attention]:
         yield Attention("error" if free < reserve else "warning", what, "hexdicom node release --dry-run")
 
 
+def _store(situation: Situation) -> Iterator[Attention]:
+    why = mark.missing(situation.settings)
+    if why:
+        yield Attention("error", f"{why} Nothing is archived until it is.", "hexdicom node check")
+
+
 def _processes(situation: Situation) -> Iterator[Attention]:
     if not situation.running:
         waiting = _count(situation.connection, job.c.state.in_(("READY", "RUNNING")))
-        if waiting:
-            yield Attention("error", f"The node is not running, and {waiting} jobs wait.", "hexdicom node run")
+        coming = situation.connection.scalar(select(func.count()).select_from(series).where(series.c.state == "RECEIVING"))
+        if waiting or coming:
+            what = f"{waiting} jobs wait" if waiting else f"{coming} series wait until they are complete"
+            yield Attention("error", f"The node is not running, and {what}.", "hexdicom node run")
         return
     seen = vitals.look(situation.settings.vitals)
     if "node" in seen:
@@ -118,6 +127,15 @@ def _kept(situation: Situation) -> Iterator[Attention]:
         yield Attention(severity, f"{notice.subject}: {notice.message}.", notice.command)
 
 
+def _scrub(situation: Situation) -> Iterator[Attention]:
+    rules = situation.settings.scrub
+    late = scrubs.overdue(situation.connection, situation.now - 2 * rules.interval_days * 86400.0) if rules.enabled else 0
+    if late:
+        days = 2 * rules.interval_days
+        what = f"{late} files were not compared with their hash for {days:g} days: the workers do not come to it."
+        yield Attention("warning", what, "hexdicom node scrub")
+
+
 def _commitments(situation: Situation) -> Iterator[Attention]:
     refused = select(delivery.c.target, func.count()).where(delivery.c.commitment == "FAILED").group_by(delivery.c.target)
     for target, number in situation.connection.execute(refused):
@@ -160,5 +178,5 @@ def _count(connection: Connection, *conditions: object) -> int:
 
 
 SOURCES: Final[tuple[Callable[[Situation], Iterator[Attention]], ...]] = (
-    _disk, _processes, _jobs, _kept, _commitments, _audit, _revocation,
+    _disk, _store, _processes, _jobs, _kept, _scrub, _commitments, _audit, _revocation,
 )  # fmt: skip

@@ -17,9 +17,11 @@ from hexdicom_services.audit.syslog import Wire
 from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.certificates import tls_checks
 from hexdicom_services.collector import Collector
+from hexdicom_services.own_user import act_for
 from hexdicom_services.scp.admission import explain
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import status
+from hexdicom_services.stores import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +42,13 @@ class CheckResult:
 
 
 def check(settings: Settings) -> list[CheckResult]:
-    """Everything that a node needs. Never raises for what it finds."""
+    """Everything that a node needs. Never raises for what it finds. As the wrong user it tries nothing, and leaves nothing."""
+    user = _tried("user", partial(_user, settings))
+    if user.ok is False:
+        return [user]
     checks: list[tuple[str, Callable[[], tuple[bool | None, str]]]] = [
         ("state folder", partial(_writable, settings.state)),
-        ("store folder", partial(_writable, settings.store)),
+        ("store folder", partial(_store, settings)),
         ("disk", partial(_disk, settings)),
         ("catalog", partial(_catalog, settings)),
         ("port", partial(_port, settings)),
@@ -74,6 +79,11 @@ def _tried(name: str, attempt: Callable[[], tuple[bool | None, str]]) -> CheckRe
     return CheckResult(name, ok, message)
 
 
+def _user(settings: Settings) -> tuple[bool, str]:
+    act_for(settings.state)
+    return True, ""
+
+
 def _writable(folder: Path) -> tuple[bool, str]:
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / ".hexdicom-check"
@@ -82,6 +92,11 @@ def _writable(folder: Path) -> tuple[bool, str]:
     finally:
         probe.unlink(missing_ok=True)
     return True, f"{folder} can be written."
+
+
+def _store(settings: Settings) -> tuple[bool, str]:
+    mark.check(settings)
+    return _writable(settings.store)
 
 
 def _disk(settings: Settings) -> tuple[bool, str]:

@@ -38,9 +38,10 @@ class Chores:
         if now < self.rests_until <= now + _REST:
             return False
         wanted = self.settings.scrub.enabled or self.settings.retention.enabled
+        self.rests_until = now + _REST  # also where something is wrong: the jobs of others go on meanwhile
         if wanted and self._has_turn(now) and (self._scrub(now) or self._release()):
+            self.rests_until = 0.0
             return True
-        self.rests_until = now + _REST
         return False
 
     def _has_turn(self, now: float) -> bool:

@@ -6,6 +6,7 @@ set is hashed again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import time
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNSOUND = (ArchiveError, BitstreamError, StoreError, VerificationError, VolumeError, OSError)
+_DAMAGE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EISDIR, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,10 @@ def set_aside(catalog: Catalog, spool: Spool, one: Original, now: float) -> bool
 
 
 def is_sound(spool: Spool, one: Original) -> bool:
-    """Whether the file of an original in the spool is what was received. One that cannot be read is read once more first."""
+    """Whether the file of an original in the spool is what was received. One that cannot be read is read once more first.
+
+    Raises StoreError where the disk, or what this process may do, is at fault and not the file.
+    """
     for attempt in (1, 2):
         try:
             file = spool.root / one.path
@@ -156,10 +161,19 @@ def is_sound(spool: Spool, one: Original) -> bool:
             return (len(data), hashlib.sha256(data).hexdigest()) == (one.size, one.sha256)
         except FileNotFoundError:
             return False
-        except (OSError, StoreError):
+        except (OSError, StoreError) as error:
+            if isinstance(error, OSError):
+                refuse_unless_damaged(error)
             if attempt == 1:
                 time.sleep(0.05)
     return False
+
+
+def refuse_unless_damaged(error: OSError) -> None:
+    """Raises StoreError where an error says nothing about the file: no permission, no descriptor, a disk that is away."""
+    if error.errno not in _DAMAGE:
+        hint = "Everything below its folder must belong to the user of the node." if error.errno == errno.EACCES else ""
+        raise StoreError(f"A file that is kept cannot be read: {error.strerror}.", hint=hint) from error
 
 
 def _together(held: Sequence[Holding]) -> list[list[Holding]]:

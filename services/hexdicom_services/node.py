@@ -29,11 +29,13 @@ from hexdicom_services.jobs.listing import list_some
 from hexdicom_services.listening import listen
 from hexdicom_services.logs import short
 from hexdicom_services.overtime import Overtime
+from hexdicom_services.own_user import act_for
 from hexdicom_services.recover import recover
 from hexdicom_services.restoration.place import NEEDED
 from hexdicom_services.salvage import adopt, salvage
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.status import NodeStatus, status
+from hexdicom_services.stores import mark
 from hexdicom_services.supervisor import Supervised
 from hexdicom_services.vitals import Pulse
 
@@ -60,7 +62,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
 
     state_dir/node.json says where it listens, from the moment it does until it ends.
     """
-    os.umask(0o077)  # what the node keeps names patients
+    act_for(settings.state)
     logs.configure(settings.logging)
     stop = stop or threading.Event()
     load_profile(settings.archive.profile)
@@ -75,6 +77,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
         try:
             ownership.claim(catalog, settings.state)
             recover(settings, catalog)
+            mark.leave(settings)
             adopt(settings, catalog, time.time())
             trail, shipper = Trail.of(settings, catalog), Shipper(settings, catalog)
             trail.leave(occasions.started(trail.node, time.time()))

@@ -21,7 +21,7 @@ from hexdicom_services.jobs.forward import read_back_destination
 from hexdicom_services.logs import short
 from hexdicom_services.part10 import read_head
 from hexdicom_services.spool import Spool
-from hexdicom_services.stores import pacs
+from hexdicom_services.stores import mark, pacs
 from hexdicom_services.stores.folder import FolderStore, digest
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Scrubber:
 
     def next(self, before: float, *, damaged_before: float | None = None) -> Look | None:
         """Looks at what was not looked at since `before`, the longest ago first; None where there is nothing. Raises StoreError."""
+        mark.check(self.settings)
         now = self.clock()
         with self.catalog.read() as connection:
             again = now - _TRY_AGAIN if damaged_before is None else damaged_before
@@ -102,7 +103,7 @@ class Scrubber:
         return self._look(due, "fetched" if self._fetch(store, due, now) else "quarantined")
 
     def _problem(self, store: FolderStore, due: Due) -> str:
-        """What is wrong with a file; "" where it is sound. One that cannot be read is read once more."""
+        """What is wrong with a file; "" where it is sound. One that cannot be read is read once more. Raises StoreError."""
         problem = ""
         for _ in range(2):
             try:
@@ -113,6 +114,7 @@ class Scrubber:
             except FileNotFoundError:
                 return "it is gone"
             except OSError as error:
+                custody.refuse_unless_damaged(error)
                 problem = f"it cannot be read: {error.strerror}"
         return problem
 

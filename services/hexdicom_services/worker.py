@@ -27,6 +27,7 @@ from hexdicom_services.jobs.forward import forward_series
 from hexdicom_services.logs import short
 from hexdicom_services.shipped import load_profile
 from hexdicom_services.spool import Spool
+from hexdicom_services.stores import mark
 from hexdicom_services.stores.folder import FolderStore
 from hexdicom_services.vitals import Pulse
 
@@ -106,6 +107,7 @@ class Worker:
         settings = self.settings
         work = settings.state / "work" / self.name
         try:
+            mark.check(settings)
             store, uid = FolderStore(settings.store), job.series_instance_uid
             spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
             custody.make_ready(self.catalog, spool, store, uid, self.clock(), settings.worker.device)

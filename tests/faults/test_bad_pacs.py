@@ -80,13 +80,13 @@ def test_a_pacs_that_does_what_it_may(memory_disk: Path, cine: list[Dataset], ma
         tally.instances += len(acknowledged)
 
 
-@pytest.mark.parametrize("trouble", ["gone", "vanishes", "refuses", "full", "forgets", "slow"])
+@pytest.mark.parametrize("trouble", ["gone", "vanishes", "vanishes giving", "refuses", "full", "forgets", "slow"])
 def test_a_pacs_in_trouble_and_well_again(memory_disk: Path, cine: list[Dataset], trouble: str, tally: Tally) -> None:
     with OddPacs(memory_disk / "pacs") as pacs:
         site, acknowledged = archived(memory_disk, pacs, cine)
         troubles: dict[str, dict[str, Any]] = {
             "gone": {}, "vanishes": {"vanish_after": 1}, "refuses": {"refuse": 0xA900}, "full": {"refuse": 0xA700},
-            "forgets": {"forgets": True}, "slow": {"slow": 0.5},
+            "forgets": {"forgets": True}, "slow": {"slow": 0.5}, "vanishes giving": {"vanish_giving": True},
         }  # fmt: skip
         for name, value in troubles[trouble].items():
             setattr(pacs, name, value)
@@ -106,7 +106,7 @@ def test_a_pacs_in_trouble_and_well_again(memory_disk: Path, cine: list[Dataset]
         kept_safe(site, acknowledged, tally, trouble)
         if trouble in ("refuses", "forgets"):
             return  # it has been given up, and status says so: nothing helps but what the operator does
-        pacs.vanish_after, pacs.refuse = 1 << 40, 0
+        pacs.vanish_after, pacs.vanish_giving, pacs.refuse = 1 << 40, False, 0
         site.work(most=5)
         assert {state for (state,) in site.states("select state from delivery")} == {"VERIFIED"}
         assert len(pacs.stored) == 2

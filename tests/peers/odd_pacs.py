@@ -70,7 +70,8 @@ class OddPacs:
     """Runs while it is entered. `stored` are the files that it keeps; the fields may be changed at any time.
 
     mangle: done to everything that it gives back. refuse_above: bytes of a data set; larger ones are answered 0xA700.
-    vanish_after: C-STORE requests that are answered before the association is aborted. slow: seconds before each answer.
+    vanish_after: C-STORE requests that are answered before the association is aborted. vanish_giving: the same instead of giving
+    anything back. slow: seconds before each answer.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class OddPacs:
     refuse: int = 0
     refuse_above: int = 1 << 40
     vanish_after: int = 1 << 40
+    vanish_giving: bool = False
     slow: float = 0.0
     forgets: bool = False
     finds: bool = True
@@ -158,6 +160,9 @@ class OddPacs:
 
     def _given(self, event: Any) -> list[Dataset]:
         time.sleep(self.slow)
+        if self.vanish_giving:
+            event.assoc.abort()
+            return []
         found = self._matching(event.identifier)
         for ds in found:
             if self.mangle is not None:

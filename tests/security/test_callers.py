@@ -179,6 +179,22 @@ def test_connections_without_an_association_are_bounded_and_closed_in_time(tmp_p
         assert scu.echo(peer(running)) < 5
 
 
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff"])
+def test_who_comes_and_goes_takes_no_place(tmp_path: Path, said: bytes) -> None:
+    """A port scanner, or a load balancer that looks whether the port answers, must not lock out who is behind the same address."""
+    with receiving(tmp_path, receiver={"max_pending": 8, "request_timeout": 60.0}) as (running, _):
+        lines = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(4)]
+        time.sleep(0.3)  # they have their places, and are waited for
+        for line in lines:
+            line.sendall(said)
+            line.close()
+        until, took = time.monotonic() + 10, 0.0
+        while not took and time.monotonic() < until:
+            with contextlib.suppress(PeerError):  # the last ones may be just leaving
+                took = scu.echo(peer(running))
+        assert took, "connections that have gone still count"
+
+
 def test_a_request_that_drips_is_cut(tmp_path: Path) -> None:
     with receiving(tmp_path, receiver={"request_timeout": 1.0}) as (running, _):
         with socket.create_connection(("127.0.0.1", running.port)) as line:

@@ -107,6 +107,16 @@ def oldest_look(connection: Connection) -> float:
     return min((time for time in times if time is not None), default=0.0)
 
 
+def overdue(connection: Connection, before: float) -> int:
+    """How many files have lain there, and were not looked at, since `before`."""
+    here = and_(instance.c.released_at == 0, instance.c.lost_at == 0)
+    counts = (
+        select(func.count()).select_from(stored).where(stored.c.scrubbed_at < before, stored.c.created_at < before),
+        select(func.count()).select_from(instance).where(here, instance.c.scrubbed_at < before, instance.c.received_at < before),
+    )
+    return sum(connection.scalar(count) or 0 for count in counts)
+
+
 def take_turn(connection: Connection, name: str, owner: str, now: float, seconds: float) -> bool:
     """Whether this process may do a chore that only one may do at a time; for so many seconds, then others may."""
     key = f"turn.{name}"

@@ -19,6 +19,7 @@ from hexdicom_services.catalog import audit_rows, originals
 from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.peers import config_option
+from hexdicom_services.own_user import act_for
 from hexdicom_services.spool import Spool
 from hexdicom_services.stores.folder import FolderStore
 
@@ -46,6 +47,7 @@ def release(config: Path | None, dry_run: bool, study: str, as_json: bool) -> No
     Every archive is read back, decoded and compared with each original right before. `hexdicom node recall` brings them back.
     """
     settings = configuration.load(config)
+    act_for(settings.state)
     if not dry_run and not settings.retention.enabled:
         raise ConfigError("Releasing is off: every original is kept.", hint="Set enabled in [retention], or add --dry-run.")
     with existing_catalog(settings.database, settings.state) as catalog, messages().status("weighing" if dry_run else "releasing"):
@@ -77,6 +79,7 @@ def recall(config: Path | None, study: str, series: str, as_json: bool) -> int:
     if not study and not series:
         raise click.UsageError("Name a --study or a --series.")
     settings = configuration.load(config)
+    act_for(settings.state)
     spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
     back, left = 0, 0
     with existing_catalog(settings.database, settings.state) as catalog, messages().status("recalling"):
@@ -106,6 +109,7 @@ def hold(study: str, config: Path | None, reason: str, listing: bool) -> None:
     if listing == bool(study):  # an empty name in a script must not look like a hold
         raise click.UsageError("Name a study, or give --list.")
     settings = configuration.load(config)
+    act_for(settings.state)
     with existing_catalog(settings.database, settings.state) as catalog:
         if listing:
             _list_holds(catalog)
@@ -142,6 +146,7 @@ def _list_holds(catalog: Catalog) -> None:
 def unhold(study: str, config: Path | None, reason: str) -> None:
     """End the legal hold of a study."""
     settings = configuration.load(config)
+    act_for(settings.state)
     with existing_catalog(settings.database, settings.state) as catalog:
         told = _tell(settings, catalog, study, f"legal hold ended: {reason}" if reason else "legal hold ended")
         done = holds.end(catalog, settings.state, study, reason, time.time(), told)

@@ -14,6 +14,7 @@ from hexdicom_services import settings as configuration
 from hexdicom_services.catalog.session import existing_catalog
 from hexdicom_services.cli.output import emit, json_option, messages, screen, table
 from hexdicom_services.cli.peers import config_option
+from hexdicom_services.own_user import act_for
 from hexdicom_services.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def scrub(config: Path | None, decode: float | None, as_json: bool) -> int:
     The node does this by itself, a file at a time, as [scrub] says. Exit code 5: something is damaged that nothing replaces.
     """
     settings = configuration.load(config)
+    act_for(settings.state)
     share = settings.scrub.decode_share if decode is None else decode
     files: Counter[str] = Counter()
     damaged = []

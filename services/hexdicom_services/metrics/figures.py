@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from hexdicom import __version__
 from hexdicom_services import vitals
 from hexdicom_services.attention import Situation, attention
-from hexdicom_services.catalog import pauses
+from hexdicom_services.catalog import pauses, scrubs
 from hexdicom_services.catalog.lifecycle import JOB, SERIES
 from hexdicom_services.catalog.models import delivery, instance, job, series, stored
 from hexdicom_services.notices import keeping
@@ -103,6 +103,8 @@ def _originals(situation: Situation) -> Iterator[Metric]:
     yield Gauge("hexdicom_released_instances", "Originals that left the spool.", kept.instances_released)
     yield Gauge("hexdicom_lost_instances", "Originals that are damaged or gone, and that nothing replaces.", kept.instances_lost)
     yield Gauge("hexdicom_quarantined_files", "Damaged files in the store that nothing replaced yet.", kept.quarantined)
+    late = scrubs.overdue(situation.connection, situation.now - situation.settings.scrub.interval_days * 86400.0)
+    yield Gauge("hexdicom_unscrubbed_files", "Files that were not compared with their hash within interval_days.", late)
 
 
 def _attention(situation: Situation) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ What is changed, and why (DESIGN notes, service.md section 3):
 - a PDU has to arrive, and to be taken, in time: pynetdicom waits for ever for the rest of one;
 - the two threads of an association wait for data and for each other instead of sleeping a millisecond at a time;
 - an instance is served by the thread that has read it (scp/short_way.py);
+- a connection that ends before its association request frees its place at once, and not when the time for the request is up;
 - an answer that is ready when the connection has gone is dropped, and a PDU that the state machine cannot take ends the
   association: pynetdicom's thread dies of both.
 """
@@ -143,11 +144,19 @@ class _States(StateMachine):
             if self.current_state not in _CLOSED:
                 self._end(f"{event} cannot be in {self.current_state}")
             return
+        before = self.current_state
         try:
             super().do_action(event)
+            if self.current_state == "Sta1" != before:
+                self._wake_who_waits_for_a_request()
         except Exception:  # whatever a peer's bytes brought about
             log.debug("the state machine failed at %s", event, exc_info=True)
             self._end("it sent a PDU that cannot be read")
+
+    def _wake_who_waits_for_a_request(self) -> None:
+        """A connection that has gone without one would keep its place, and two threads, until the ARTIM timer runs out."""
+        if self.dul.assoc.is_acceptor and self.dul.assoc.requestor.primitive is None:
+            self.dul.to_user_queue.put(None)  # what receive_pdu gives when the time is up
 
     def _end(self, why: str) -> None:
         say_closed(_address(self.dul.assoc), why)

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hexdicom.errors import StoreError
+from hexdicom_services import intake
 from hexdicom_services.attention import Situation, attention, expected
 from hexdicom_services.catalog.models import delivery, instance
 from hexdicom_services.metrics.server import MetricsServer
@@ -181,6 +182,20 @@ def test_a_process_that_has_ended_is_said(bench: Bench) -> None:
     assert line.what.startswith("Process worker-1 has ended.")
     with_everything = bench.settings.model_copy(update={"peers": {"a": "A@127.0.0.1:1"}, "metrics": MetricsSection(port=1)})
     assert expected(with_everything) == {"node", "receiver-1", "worker-1", "courier", "metrics"}
+
+
+def test_what_waits_for_a_node_that_is_down_is_said(bench: Bench, cine: list[Dataset]) -> None:
+    def said() -> list[tuple[str, str]]:
+        with bench.catalog.read() as connection:
+            lines = attention(Situation(bench.settings, connection, bench.clock(), running=False))
+        return [(line.what, line.command) for line in lines]
+
+    assert not said()
+    bench.receive(cine[0])
+    assert said() == [("The node is not running, and 1 series wait until they are complete.", "hexdicom node run")]
+    bench.clock.now += 11
+    intake.close_due(bench.catalog, bench.settings.spool, bench.settings.series, bench.clock())
+    assert said() == [("The node is not running, and 1 jobs wait.", "hexdicom node run")]
 
 
 def test_a_process_that_has_just_ended_hides_no_other(bench: Bench) -> None:

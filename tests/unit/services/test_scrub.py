@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from hexdicom.errors import PeerError
 from hexdicom_services import custody
+from hexdicom_services.attention import Situation, attention
 from hexdicom_services.catalog import holdings, originals
 from hexdicom_services.catalog.models import stored
 from hexdicom_services.catalog.scrubs import take_turn
@@ -208,6 +209,25 @@ def test_chores_look_at_a_file_at_a_time_and_only_when_it_is_due(bench: Bench, c
     assert status(bench.settings).scrubbed_since == bench.clock.now
     bench.clock.now -= 20 * DAY  # the clock was wrong, and is put right
     assert chores.run_next()
+
+
+def test_files_that_nobody_looks_at_are_said(bench: Bench, cine: list[Dataset]) -> None:
+    def late() -> list[str]:
+        with bench.catalog.read() as connection:
+            situation = Situation(bench.settings, connection, bench.clock.now, running=True)
+            return [line.what for line in attention(situation) if "compared with their hash" in line.what]
+
+    archive(bench, cine)
+    assert not late()
+    bench.clock.now += 59 * DAY
+    assert not late()
+    bench.clock.now += 2 * DAY
+    assert late() == ["9 files were not compared with their hash for 60 days: the workers do not come to it."]
+    bench.settings = bench.settings.model_copy(update={"scrub": ScrubSection(enabled=False)})
+    assert not late()
+    bench.settings = bench.settings.model_copy(update={"scrub": ScrubSection()})
+    scrubbed(bench)
+    assert not late()
 
 
 def test_chores_release_when_nothing_is_to_be_scrubbed(bench: Bench, cine: list[Dataset]) -> None:
