@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import queue
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 _SLICE = 0.05  # seconds between looks at whether the connection is still there
+_LOOK: Final = object()  # stands for no message, but for a reason to wake
 
 
 class Messages(queue.Queue[Any]):
@@ -29,13 +30,23 @@ class Messages(queue.Queue[Any]):
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next (context id, message); (None, None) where none will come. Raises queue.Empty."""
         if not block:
-            return super().get(self._patient, _SLICE)
+            return self._next(self._patient)
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                return super().get(True, _SLICE)
+                return self._next(True)
             except queue.Empty:
                 if not self._association.dul.is_alive() and self.empty():
                     return None, None
                 if until is not None and time.monotonic() >= until:
                     raise
+
+    def look(self) -> None:
+        """Has a reactor that waits for a message look at once for what else the peer wants."""
+        self.put(_LOOK)
+
+    def _next(self, wait: bool) -> Any:
+        message = super().get(wait, _SLICE)
+        if message is _LOOK:
+            raise queue.Empty
+        return message

@@ -151,7 +151,7 @@ def report(result: Path, output: Path) -> None:
 
 
 @bench.command()
-@click.option("--instances", default=300, show_default=True, type=click.IntRange(1), help="Instances of 131 kB to send.")
+@click.option("--instances", default=1200, show_default=True, type=click.IntRange(1), help="Instances of 131 kB to send.")
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="Rounds; the median counts.")
 @click.option("--associations", "-n", multiple=True, default=(1, 4, 16), show_default=True, type=click.IntRange(1), help="At once.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Receivers of the node.")

@@ -106,7 +106,8 @@ def _make(folder: Path, instances: int, parts: int, seed: int) -> int:
 
 def _send(sender: str, peer: Peer, folder: Path) -> float:
     """Seconds for everything in the folder, with an association for each folder below it, all at once."""
-    command = [sender, "-aec", peer.ae_title, "--scan-directories", peer.host, str(peer.port)]
+    # As scanners do, a sender proposes what it is going to send, and not all that DCMTK knows.
+    command = [sender, "--required", "-aec", peer.ae_title, "--scan-directories", peer.host, str(peer.port)]
     started = time.perf_counter()
     senders = [
         subprocess.Popen([*command, str(part)], env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -20,11 +20,13 @@ import queue
 import select
 import socket
 import ssl
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import _config, transport
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from hexdicom_services.listener import say_closed
 from hexdicom_services.messages import Messages
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 
 SLACK = 1 << 20  # an association request may be larger than any P-DATA PDU, but not by more
 _WAIT = 0.05  # seconds; bounds how late timers and shutdown are noticed
+_TIMEVAL = struct.Struct("@ll")  # seconds and microseconds: socket(7)
 _CLOSED = ("Sta1", "Sta13")  # no connection; one of which only the end is awaited
 
 
@@ -49,12 +52,14 @@ class NodeSocket(transport.AssociationSocket):
     def __init__(self, assoc: Association, *args: Any, **kwargs: Any) -> None:
         super().__init__(assoc, *args, **kwargs)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._limit = 0.0  # seconds for which the kernel waits
         if self.socket is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc.dul._run_loop_delay = 0
             assoc.dul.to_provider_queue = _Announcing(self._wake)
             assoc.dul.state_machine = _States(assoc.dul)
-            assoc.dimse.msg_queue = Messages(assoc, patient=True)
+            messages = Messages(assoc, patient=True)
+            assoc.dimse.msg_queue, assoc.dul.to_user_queue = messages, _Heard(messages)
             # Of our own entity alone: whoever else receives in this process looks for a data set in memory.
             limits = getattr(assoc.ae, "limits", None)
             if limits is not None:
@@ -65,7 +70,7 @@ class NodeSocket(transport.AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to read; waits a little for it, or until there is something to send."""
+        """Whether there is something to read; waits a little for it, or until there is something to send, unless an event waits."""
         if self.socket is None or not self._is_connected:
             time.sleep(0.001)
             return False
@@ -75,7 +80,7 @@ class NodeSocket(transport.AssociationSocket):
             poll = select.poll()  # select knows no descriptor beyond 1023, and an association has two
             poll.register(self.socket.fileno(), select.POLLIN)
             poll.register(self._wake, select.POLLIN)
-            ready = {descriptor for descriptor, _ in poll.poll(_WAIT * 1000)}
+            ready = {descriptor for descriptor, _ in poll.poll(_WAIT * 1000 if self.event_queue.empty() else 0)}
             if self._wake in ready:
                 os.eventfd_read(self._wake)
         except (OSError, ValueError):
@@ -91,15 +96,10 @@ class NodeSocket(transport.AssociationSocket):
         if self.socket is None:
             return bytearray()
         buffer = bytearray(nr_bytes)
-        view, done, until = memoryview(buffer), 0, time.monotonic() + self._patience
+        view, done = memoryview(buffer), 0
         try:
-            while done < nr_bytes:
-                self.socket.settimeout(max(0.001, until - time.monotonic()))
-                count = self.socket.recv_into(view[done:])
-                if count == 0:
-                    break
-                done += count
-        except TimeoutError:
+            done = self._fill(self.socket, view)
+        except (TimeoutError, BlockingIOError):
             say_closed(_address(self.assoc), "it did not send the rest of a PDU")
         except OSError:
             log.debug("a connection broke", exc_info=True)
@@ -107,18 +107,53 @@ class NodeSocket(transport.AssociationSocket):
         del buffer[done:]
         return buffer
 
+    def _fill(self, connection: socket.socket, view: memoryview) -> int:
+        """How many bytes came before the connection ended. Raises OSError, TimeoutError or BlockingIOError."""
+        if not isinstance(connection, ssl.SSLSocket):
+            self._limit_waits(connection)
+            done = connection.recv_into(view, 0, socket.MSG_WAITALL)
+            if done < len(view):  # by the end of the connection, else by the end of our patience
+                connection.recv(1, socket.MSG_DONTWAIT)
+            return done
+        done, until = 0, time.monotonic() + self._patience
+        while done < len(view):
+            connection.settimeout(max(0.001, until - time.monotonic()))
+            count = connection.recv_into(view[done:])
+            if count == 0:
+                break
+            done += count
+        return done
+
     def send(self, bytestream: bytes) -> None:
         """All of it, in time; else the connection counts as closed."""
         if self.socket is None:
             return
         try:
-            self.socket.settimeout(self._patience)
-            self.socket.sendall(bytestream)
-        except TimeoutError:
-            say_closed(_address(self.assoc), "it did not take what was sent")
-            self.event_queue.put("Evt17")
+            if isinstance(self.socket, ssl.SSLSocket):
+                self.socket.settimeout(self._patience)
+                self.socket.sendall(bytestream)
+                return
+            self._limit_waits(self.socket)
+            taken = self.socket.send(bytestream)
+        except (TimeoutError, BlockingIOError):
+            taken = 0
         except OSError:
             self.event_queue.put("Evt17")
+            return
+        if taken < len(bytestream):  # the kernel waited as long as it was told
+            say_closed(_address(self.assoc), "it did not take what was sent")
+            self.event_queue.put("Evt17")
+
+    def _limit_waits(self, connection: socket.socket) -> None:
+        """Has the kernel bound each wait: Python's own timeouts ask it three times for one read, and let others in."""
+        if connection.gettimeout() is not None:
+            connection.settimeout(None)
+        patience = self._patience
+        if patience != self._limit:
+            interval = _TIMEVAL.pack(int(patience), int(patience % 1 * 1e6))
+            for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                connection.setsockopt(socket.SOL_SOCKET, direction, interval)
+            self._limit = patience
 
     @property
     def _patience(self) -> float:
@@ -164,6 +199,19 @@ class _States(StateMachine):
             self.dul.socket.close()
         if ("Evt17", self.current_state) in TRANSITION_TABLE:  # the connection was closed: whoever waits for the peer learns of it
             super().do_action("Evt17")
+
+
+class _Heard(queue.Queue[Any]):
+    """What the peer wants of the association: a release, or an abort, wakes the thread that waits for messages."""
+
+    def __init__(self, messages: Messages) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        super().put(item, block, timeout)
+        if not isinstance(item, A_ASSOCIATE):  # nobody waits for messages yet
+            self._messages.look()
 
 
 class _Announcing(queue.Queue[Any]):
