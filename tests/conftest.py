@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as hexdicom_services does, before torch is loaded
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core already
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hexdicom import pipeline
 from hexdicom.codec import Encoded, EncodeReport, Info, LayerSize, Profile

@@ -162,7 +162,7 @@ class ArchiveSection(_Section):
 class WorkerSection(_Section):
     """The processes that encode."""
 
-    processes: int = Field(1, ge=1, le=64, description="Series worked on at once.")
+    processes: int = Field(1, ge=1, le=64, description="Series worked on at once; on GPUs, as many as there are.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
     cluster: str | None = Field(
         None,

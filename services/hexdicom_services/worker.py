@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hexdicom.errors import HexdicomError, StoreError
-from hexdicom_services import child, custody
+from hexdicom_services import child, custody, gpus
 from hexdicom_services.catalog import holdings, ledger, series_rows
 from hexdicom_services.catalog.lifecycle import move_job
 from hexdicom_services.catalog.session import Catalog, open_catalog
@@ -53,6 +53,7 @@ class Worker:
     archiver: Archiver
     name: str
     clock: Callable[[], float] = time.time
+    gpu: str | None = None
     job: Job | None = None
     step: str = ""
     fraction: float = 0.0
@@ -110,15 +111,16 @@ class Worker:
             mark.check(settings)
             store, uid = FolderStore(settings.store), job.series_instance_uid
             spool = Spool(settings.spool, settings.receiver.disk_reserve_mb << 20)
-            custody.make_ready(self.catalog, spool, store, uid, self.clock(), settings.worker.device)
-            filing = Filing(self.catalog, settings.spool, store, job, self.clock)
-            error = self._last_error(job)
-            if job.attempts > settings.worker.attempts:
-                keep_untouched(filing, error)
-            else:
-                work.mkdir(parents=True, exist_ok=True)
-                archive_series(filing, job, self.archiver, work, self.progress)
-                error = ""
+            with gpus.alone(settings.state, self.gpu):
+                custody.make_ready(self.catalog, spool, store, uid, self.clock(), settings.worker.device)
+                filing = Filing(self.catalog, settings.spool, store, job, self.clock)
+                error = self._last_error(job)
+                if job.attempts > settings.worker.attempts:
+                    keep_untouched(filing, error)
+                else:
+                    work.mkdir(parents=True, exist_ok=True)
+                    archive_series(filing, job, self.archiver, work, self.progress)
+                    error = ""
             self._publish(job, filing, error, time.monotonic() - started)
         except Exception as failure:  # the job is marked, the worker goes on
             self._put_off(job, failure)
@@ -196,8 +198,9 @@ def keep_alive(worker: Worker, stop: threading.Event) -> None:
 def main(name: str) -> None:
     """A worker process (see child.py)."""
     settings, stop = child.begin()
+    gpu = gpus.choose(name, settings.worker.device, os.environ)
     archiver = PipelineArchiver(load_profile(settings.archive.profile), settings.worker.device)
-    worker = Worker(settings, open_catalog(settings.database), archiver, name)
+    worker = Worker(settings, open_catalog(settings.database), archiver, name, gpu=gpu)
     threading.Thread(target=keep_alive, args=(worker, stop), name="lease", daemon=True).start()
     chores = Chores(worker.catalog, settings, name, time.time)
     while not stop.is_set():
