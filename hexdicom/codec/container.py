@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x89HXD\r\n\x1a\n"
 VERSION = 1
-PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE = 1, 2, 3, 4, 5
-LAYER_NAMES = {PLANES: "planes", RESIDUAL: "residual", STORED: "stored", ATTACHMENT: "attachment", SPARSE: "sparse-planes"}
+PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE, FILTERED = range(1, 7)
+LAYER_NAMES = {
+    PLANES: "planes", RESIDUAL: "residual", STORED: "stored", ATTACHMENT: "attachment", SPARSE: "sparse-planes",
+    FILTERED: "filtered-planes",
+}  # fmt: skip
 UNBOUNDED = 0xFFFFFFFF
 MAX_VOXELS = 1 << 28  # decoding needs memory in proportion to it; the largest MR series we know has a fifth of this
 

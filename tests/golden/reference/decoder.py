@@ -6,6 +6,7 @@ import struct
 import zlib
 from math import prod
 
+from tests.golden.reference.filtered import synthesise_filtered
 from tests.golden.reference.linear import linear_values
 from tests.golden.reference.network import Network
 from tests.golden.reference.planes import synthesise
@@ -19,7 +20,7 @@ from tests.golden.reference.stream import (
 )
 
 TYPES = (("uint8", "B", 0, 255), ("int8", "b", -128, 127), ("uint16", "H", 0, 65535), ("int16", "h", -32768, 32767))
-PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE = 1, 2, 3, 4, 5
+PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE, FILTERED = range(1, 7)
 NO_BOUND = 0xFFFFFFFF
 
 
@@ -44,7 +45,7 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
     check(zlib.crc32(bitstream[: reader.at]) == reader.numbers("I", 1)[0], "the header's checksum")
     layers = {}
     for layer, checksum, length in entries:
-        check(layer in (PLANES, RESIDUAL, STORED, ATTACHMENT, SPARSE) and layer not in layers, "unknown layer, or one twice")
+        check(PLANES <= layer <= FILTERED and layer not in layers, "unknown layer, or one twice")
         layers[layer] = reader.take(length)
         check(zlib.crc32(layers[layer]) == checksum, "a layer's checksum")
     check(not reader.rest(), "bytes after the last layer")
@@ -56,6 +57,8 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
         values = synthesise(layers[PLANES], shape)
     elif set(layers) == {SPARSE} and bound == NO_BOUND:
         values = synthesise_sparse(layers[SPARSE], shape)
+    elif set(layers) == {FILTERED} and bound == NO_BOUND:
+        values = synthesise_filtered(layers[FILTERED], shape)
     else:
         check(set(layers) == {PLANES, RESIDUAL} and bound != NO_BOUND, "a combination of layers that is not valid")
         values = refine(layers[RESIDUAL], synthesise(layers[PLANES], shape), shape, bound)
