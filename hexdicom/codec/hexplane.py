@@ -43,7 +43,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         layers, fitted, bound = [Layer(STORED, stored.encode(volume.values))], start, 0
         expected = values
     elif bound is None:
-        overhead = container.overhead(1)
+        overhead = container.short_overhead(volume.shape)
         layer, expected = control.encode(values, profile, volume.values.nbytes, overhead, on, progress)
         layers, fitted = [Layer(FILTERED, layer)], perf_counter()
     else:
@@ -82,7 +82,7 @@ def curve(volume: CineVolume, ratios: tuple[float, float], points: int, device: 
     if values.min() == values.max():
         raise ProfileError("A constant series has no curve of sizes and qualities.")
     most, least = (max(1, int(volume.values.nbytes / ratio)) for ratio in (min(ratios), max(ratios)))
-    overhead, start = container.overhead(1), perf_counter()
+    overhead, start = container.short_overhead(volume.shape), perf_counter()
     for data, decoded in control.curve(values, most - overhead, least - overhead, points, on, progress):
         layers = (Layer(FILTERED, data),)
         bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, None, layers))

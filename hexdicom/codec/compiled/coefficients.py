@@ -1,4 +1,4 @@
-"""The coefficients of all maps and the time functions, to a stream and back. Specified in docs/format.md, section 9.3.
+"""The coefficients of all maps and the time functions, to a stream and back. Specified in docs/format.md, sections 9.2 to 9.4.
 
 A map is what one channel shows of one slice, as wavelet coefficients. Most are 0; whether one is, its sign and how large it is,
 follows from its surroundings: its band, its parent, its sister bands, the two channels before, two slices that are known.
@@ -56,7 +56,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     (see `sparse.bands`), in a padded plane of `room` integers. known: (levels, Z, 3) what `sparse.bands.known` says.
     real: (Z, R, Y, X) float32, what the coefficients were before they were rounded, or an empty array. If given, a coefficient of 1
     or 2 is lowered, in q, where its bits cost more than its error: `price` is what a bit may cost, in squared steps.
-    cost: (R,) float64, to which the bits of each channel are added.
+    cost: (Z, R, bands) float64, to which bits are added; those of a time function to the first band of slice 0.
     """
     squash, stretch, rates = tables
     coder = begin(data, reading)
@@ -70,7 +70,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     signs = np.zeros((slices + 1, channels, room), np.int8)
     filled = np.zeros((slices + 1, channels + 1, len(bands)), np.int64)
     lower = real.shape[0] > 0
-    code_times(times, coder, data, seen, _TIMES, rates, reading, cost)
+    code_times(times, coder, data, seen, _TIMES, rates, reading, cost[0, :, 0])
     for z in range(slices):
         for r in range(channels):
             near, far, here, sign = sizes[z, r + 1], sizes[z, r], sizes[z, r + 2], signs[z, r]
@@ -132,7 +132,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                                 value = _lowered(value, abs(real[z, r, top + y, left + x]), price, p / 65536, more)
                                 q[z, r, top + y, left + x] = value
                         some = code(coder, data, 1 if value else 0, p, reading)
-                        cost[r] -= np.log2((p if some else 65536 - p) / 65536)
+                        cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
                         learn_sets(seen, slots, ZEROS, weights, sets, 3, logits, p, some, rates)
                         if not some:
                             continue
@@ -146,7 +146,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                         sets[0] = _SIGN + (level * 3 + order) * SIGNS
                         p = mix_sets(seen, slots, SIGNS, weights, sets, 1, logits, squash, stretch)
                         negative = code(coder, data, 1 if value < 0 else 0, p, reading)
-                        cost[r] -= np.log2((p if negative else 65536 - p) / 65536)
+                        cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
                         learn_sets(seen, slots, SIGNS, weights, sets, 1, logits, p, negative, rates)
                         outside, sister = _grade(4 * (above + beside)), _grade(4 * sisters)
                         size = np.int64(1)
@@ -157,11 +157,11 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                             slots[2] = _M2 + ((sister * 14 + n) * _BANDS + band) * 2 + later
                             slots[3] = _M3 + (sum_grade * 14 + n) * 8 + level
                             slots[4] = _M4 + (whole_grade * 14 + n) * 8 + level
-                            sets[0] = _SIZE + (min(n, 2) * 3 + order) * SIZES
+                            sets[0] = _SIZE + ((n if n < 2 else 2) * 3 + order) * SIZES
                             sets[1] = _SIZE_1 + whole_grade * SIZES
                             p = mix_sets(seen, slots, SIZES, weights, sets, 2, logits, squash, stretch)
                             more = code(coder, data, 1 if abs(value) > size else 0, p, reading)
-                            cost[r] -= np.log2((p if more else 65536 - p) / 65536)
+                            cost[z, r, b] -= np.log2((p if more else 65536 - p) / 65536)
                             learn_sets(seen, slots, SIZES, weights, sets, 2, logits, p, more, rates)
                             if not more:
                                 break

@@ -9,9 +9,9 @@ from hexdicom.codec.compiled.jit import njit
 
 @njit(fastmath=True)
 def convolve(planes, weights, bias, found):
-    """found[h, y, x] = bias[h] + sum of planes[c, y + i, x + j] weights[h, c, i, j]. planes: (C, Y + 2, X + 2), a border around them.
+    """found[h, y, x] = bias[h] + sum of planes[c, y + i, x + j] weights[h, c, i, j].
 
-    found: (H, Y + 2, X + 2), its border left as it is.
+    planes: (C, Y + 2, X + 2), a border around them. found: (H, Y + 2, X + 2), its border left as it is.
     """
     height, width = planes.shape[1] - 2, planes.shape[2] - 2
     row = np.empty(width, np.float32)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.interface import Progress
     from hexdicom.codec.profile import Profile
     from hexdicom.codec.sparse.fit import Analysis
+    from hexdicom.codec.sparse.model import Sparse
 
 _SIZE_MARGIN = 0.01  # bytes are met within this share
 _LEVEL_MARGIN = 0.03  # dB within which a level is met
@@ -34,10 +35,14 @@ _EXACT = 8  # a step of 1/8 of a stored value leaves nothing to gain
 class Trial:
     """A layer, and what it decodes to where that had to be known. excess: above 0 where it breaks what was asked for."""
 
-    step: int
+    sparse: Sparse
     layer: bytes
     decoded: NDArray[np.int32] | None
     excess: float
+
+    @property
+    def step(self) -> int:
+        return self.sparse.step
 
 
 def encode(
@@ -58,11 +63,13 @@ def encode(
     first = search.run(analysis, _start(analysis), loosely=True)
     analysis = fit.across_slices(analysis, fit.halvings_for(analysis, first.step))
     found = search.run(analysis, first.step, loosely=False)
+    if size is not None and found.excess < -2 * _SIZE_MARGIN and found.step > _EXACT:
+        found = _filled(analysis, found, size - overhead)
     if found.excess > 0:
         raise _out_of_reach(found, profile, overhead)
     layer, decoded = found.layer, found.decoded
     if decoded is None:
-        sparse = fit.filtered(analysis, fit.at_step(analysis, found.step))
+        sparse = fit.filtered(analysis, found.sparse)
         layer, decoded = model.to_bytes(sparse), model.evaluate(sparse, device)  # as many bytes as without a filter
     progress("planes", 1)
     return layer, decoded
@@ -148,15 +155,25 @@ class _Search:
         return min(max(step, between[0] + 1), between[1] - 1)
 
 
-def _by_size(analysis: Analysis, step: int, most: int) -> Trial:
-    layer = model.to_bytes(fit.at_step(analysis, step))
-    return Trial(step, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
+def _by_size(analysis: Analysis, step: int, most: int, price: float = fit.PRICE) -> Trial:
+    sparse = fit.at_step(analysis, step, price)
+    layer = model.to_bytes(sparse)
+    return Trial(sparse, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
+
+
+def _filled(analysis: Analysis, good: Trial, most: int) -> Trial:
+    """Where one step is too much and the next one leaves room: the finer of them, at a price of bits at which it fits."""
+    for more in np.geomspace(1e-3, 0.3, 12):
+        trial = _by_size(analysis, good.step - 1, most, fit.PRICE * (1 + float(more)))
+        if trial.excess <= 0:
+            return max(good, trial, key=lambda one: one.excess)
+    return good
 
 
 def _by_level(analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device) -> Trial:
     sparse = fit.filtered(analysis, fit.at_step(analysis, step))
     decoded = model.evaluate(sparse, device)
-    return Trial(step, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
+    return Trial(sparse, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
 
 
 def _start(analysis: Analysis) -> int:

@@ -70,16 +70,19 @@ def across_slices(analysis: Analysis, halvings: Sequence[int]) -> Analysis:
     count = len(analysis.slice_levels)
     along = (*halvings, *[halvings[-1]] * count)[:count]
     found = analysis.coefficients.copy()
-    table, _ = bands.table(*found.shape[2:], count - 1)
+    table, _ = bands.table(found.shape[2], found.shape[3], count - 1)
     for level, _, top, left, height, width, *_ in table:
         part = found[..., top : top + height, left : left + width]
         part[:] = bands.forward_along(part, along[level])
     return replace(analysis, coefficients=found, slice_levels=along)
 
 
-def at_step(analysis: Analysis, step: int) -> Sparse:
-    """The series at a step in 1/64 stored values; how far it is from the original only its decoded values tell."""
-    q, real, kept = _chosen(analysis, step)
+def at_step(analysis: Analysis, step: int, price: float | None = None) -> Sparse:
+    """The series at a step in 1/64 stored values; how far it is from the original only its decoded values tell.
+
+    price: squared steps that a bit may cost.
+    """
+    q, real, kept = _chosen(analysis, step, PRICE if price is None else price)
     functions, unit = analysis.functions[kept], step / (1 << series.UNIT)
     centres = _centres(q, real)
     precision, times = _rounded(functions, q, real, analysis, unit)
@@ -105,7 +108,7 @@ def filtered(analysis: Analysis, sparse: Sparse) -> Sparse:
     return best
 
 
-def _chosen(analysis: Analysis, step: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
+def _chosen(analysis: Analysis, step: int, price: float) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
     """-> (coefficients, their magnitudes before rounding, the channels of the analysis that are worth their bits)"""
     unit = step / (1 << series.UNIT)
     largest = np.abs(analysis.coefficients).max(axis=(0, 2, 3))
@@ -115,9 +118,11 @@ def _chosen(analysis: Analysis, step: int) -> tuple[NDArray[np.int32], NDArray[n
     real = np.abs(real, out=real)
     plain = np.zeros(channels, np.int64), np.zeros((channels, analysis.functions.shape[1]), np.int64)
     first = Sparse(step, (0, 0, 0), analysis.slice_levels, analysis.low, analysis.high, *plain, q)
-    cost = np.full(channels, _FUNCTION_BITS * analysis.functions.shape[1])
-    model.coded(first, real, PRICE, cost)
-    kept = _worth(q, real, cost)
+    table, _ = bands.table(q.shape[2], q.shape[3], len(analysis.slice_levels) - 1)
+    cost = np.zeros((len(q), channels, len(table)))
+    model.coded(first, real, price, cost)
+    _empty(q, real, price * cost, table)
+    kept = _worth(q, real, price * (cost.sum((0, 2)) + _FUNCTION_BITS * analysis.functions.shape[1]))
     if len(kept) < channels:
         q, real = np.ascontiguousarray(q[:, kept]), real[:, kept]
     return q, real, kept
@@ -130,7 +135,7 @@ def highest_step(analysis: Analysis) -> int:
 
 def halvings_for(analysis: Analysis, step: int) -> tuple[int, ...]:
     """Which wavelets across slices make the layer smallest at a step."""
-    best = _HALVINGS[0]
+    best: tuple[int, ...] = _HALVINGS[0]
     if analysis.coefficients.shape[0] < 4:
         return best
     least = _cost(analysis, step)
@@ -144,7 +149,7 @@ def halvings_for(analysis: Analysis, step: int) -> tuple[int, ...]:
 
 def _cost(analysis: Analysis, step: int) -> float:
     """Squared error and bits in one number, in squared steps"""
-    q, real, _ = _chosen(analysis, step)
+    q, real, _ = _chosen(analysis, step, PRICE)
     unit = step / (1 << series.UNIT)
     error = float(np.square(analysis.coefficients, dtype=np.float64).sum()) / unit**2
     for size, before in _by_channel(q, real):
@@ -180,10 +185,21 @@ def _singular(values: NDArray[np.int32]) -> NDArray[np.float64] | None:
     return np.ascontiguousarray(rows * np.sign(largest)[:, None])
 
 
+def _empty(q: NDArray[np.int32], real: NDArray[np.float32], cost: NDArray[np.float64], table: NDArray[np.int64]) -> None:
+    """Empty every band that saves less error than its bits cost, and set these to 0. cost: (Z, R, bands) squared steps"""
+    for b, (_, _, top, left, height, width, *_) in enumerate(table):
+        part = q[..., top : top + height, left : left + width]
+        size = np.abs(part).astype(np.float32)
+        saved = (size * (2 * real[..., top : top + height, left : left + width] - size)).sum((2, 3), dtype=np.float64)
+        poor = saved < cost[..., b]
+        part[poor] = 0
+        cost[poor, b] = 0
+
+
 def _worth(q: NDArray[np.int32], real: NDArray[np.float32], cost: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The channels whose coefficients save more error than their bits cost. real: magnitudes before rounding. cost: (R,) bits"""
+    """The channels whose coefficients save more error than they cost. real: magnitudes before rounding. cost: (R,) squared steps"""
     saved = np.array([(size * (2 * before - size)).sum(dtype=np.float64) for size, before in _by_channel(q, real)])
-    return np.flatnonzero(saved > PRICE * cost)
+    return np.flatnonzero(saved > cost)
 
 
 def _by_channel(q: NDArray[np.int32], real: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -32,8 +32,8 @@ class Sparse:
     step: of the coefficients, in 1/64 stored values. centres: by how many 1/256 of a step a magnitude of 1, of 2 and of more lies
     above its integer. slice_levels: for each level of bands, the lowest first, how often it is halved across slices; a map is
     halved once less than there are of them. precision: (R,) bits behind the point of each time function. times: (R, T) time
-    functions. coefficients: (Z, R, Y, X). low, high: bounds of the values. filter: number of the one that the maps of channel 0 pass
-    through, 0 for none. strength: of what it changes, in 1/128.
+    functions. coefficients: (Z, R, Y, X). low, high: bounds of the values. filter: number of the one that the maps of channel 0
+    pass through, 0 for none. strength: of what it changes, in 1/128.
     """
 
     step: int
@@ -53,7 +53,7 @@ class Sparse:
 
 
 def to_bytes(model: Sparse, cost: NDArray[np.float64] | None = None) -> bytes:
-    """The layer. cost: (R,), to which the bits of each channel are added."""
+    """The layer. cost: (Z, R, bands), to which bits are added."""
     along = sum(count << (2 * level) for level, count in enumerate(model.slice_levels))
     low = 2 * model.low if model.low >= 0 else -2 * model.low - 1
     numbers = b"".join(number_bytes(number) for number in (model.step, low, model.high - model.low, along))
@@ -64,10 +64,10 @@ def to_bytes(model: Sparse, cost: NDArray[np.float64] | None = None) -> bytes:
 
 def coded(model: Sparse, real: NDArray[np.float32], price: float, cost: NDArray[np.float64] | None = None) -> bytes:
     """The stream; with `real`, coefficients not worth their bits are lowered on the way, in place (see `compiled.coefficients`)."""
-    slices, _, height, width = model.coefficients.shape
+    slices, channels, height, width = model.coefficients.shape
     table, room = bands.table(height, width, model.levels)
     known = bands.known(slices, model.slice_levels)
-    bits = np.zeros(len(model.precision)) if cost is None else cost
+    bits = np.zeros((slices, channels, len(table))) if cost is None else cost
     before = bits.copy()
     data = np.zeros(model.coefficients.size // 4 + 65536, np.uint8)
     while True:
@@ -101,7 +101,7 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
     known = bands.known(shape[1], slice_levels)
     times = np.zeros((channels, shape[0]), np.int64)
     q = np.zeros((shape[1], channels, *shape[2:]), np.int32)
-    cost = np.zeros(channels)
+    cost = np.zeros((shape[1], channels, len(table)))
     length = coefficients.code_maps(q, times, table, room, known, data, True, _NOTHING, 0.0, cost, binary.tables())
     if length < len(data) or data[-1:].any() != bool(len(data)):
         raise BitstreamError("The stream of the filtered planes does not end where its decisions do.")

@@ -55,7 +55,8 @@ def dequantised(q: NDArray[np.int32], step: int, centres: Sequence[int]) -> NDAr
     """Coefficients in the unit of `step`. centres: by how many 1/256 of a step each magnitude lies above its integer."""
     size = np.abs(q).astype(np.int64)
     places = np.array([0, *centres], np.int64)
-    return np.minimum((256 * size + places[np.minimum(size, CENTRES)]) * step >> 8, lifting.LIMIT) * np.sign(q)
+    values: NDArray[np.int64] = np.minimum((256 * size + places[np.minimum(size, CENTRES)]) * step >> 8, lifting.LIMIT) * np.sign(q)
+    return values
 
 
 def combined(

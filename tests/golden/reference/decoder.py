@@ -6,7 +6,7 @@ import struct
 import zlib
 from math import prod
 
-from tests.golden.reference.filtered import synthesise_filtered
+from tests.golden.reference.filtered import number, synthesise_filtered
 from tests.golden.reference.linear import linear_values
 from tests.golden.reference.network import Network
 from tests.golden.reference.planes import synthesise
@@ -28,7 +28,10 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
     """Shape (T, Z, Y, X), name of the data type, values with x fastest (section 1)."""
     reader = Reader(bitstream)
     check(reader.take(8) == b"\x89HXD\r\n\x1a\n", "not a hexdicom bitstream")
-    check(reader.numbers("H", 1) == [1], "unknown format version")
+    (version,) = reader.numbers("H", 1)
+    if version == 2:
+        return short(bitstream, reader)
+    check(version == 1, "unknown format version")
     kind, zero = reader.numbers("B", 2)
     check(kind < len(TYPES) and zero == 0, "unknown data type")
     name, code, least, greatest = TYPES[kind]
@@ -62,6 +65,22 @@ def decode(bitstream: bytes) -> tuple[Shape, str, list[int]]:
     else:
         check(set(layers) == {PLANES, RESIDUAL} and bound != NO_BOUND, "a combination of layers that is not valid")
         values = refine(layers[RESIDUAL], synthesise(layers[PLANES], shape), shape, bound)
+    check(least <= min(values) and max(values) <= greatest, "a value that the data type cannot hold")
+    return shape, name, values
+
+
+def short(bitstream: bytes, reader: Reader) -> tuple[Shape, str, list[int]]:
+    """A bitstream of version 2 (section 1)."""
+    (kind,) = reader.numbers("B", 1)
+    check(kind < len(TYPES), "unknown data type")
+    name, _, least, greatest = TYPES[kind]
+    t, z, y, x = (number(reader) for _ in range(4))
+    head, (checksum,) = bitstream[: reader.at], reader.numbers("I", 1)
+    data = reader.rest()
+    check(zlib.crc32(head + data) == checksum, "the checksum")
+    shape = (t, z, y, x)
+    check(all(1 <= size <= 65535 for size in shape) and prod(shape) <= 2**28, "the volume's size")
+    values = synthesise_filtered(data, shape)
     check(least <= min(values) and max(values) <= greatest, "a value that the data type cannot hold")
     return shape, name, values
 

@@ -45,12 +45,12 @@ def number(reader: Reader) -> int:
 
 
 def rough(n: int) -> int:
-    """rough of 9.3."""
+    """rough of 9.4."""
     return sum(n >= edge for edge in (1, 2, 3, 6, 14))
 
 
 def grade(n: int) -> int:
-    """grade of 9.3."""
+    """grade of 9.4."""
     return sum(n >= edge for edge in (1, 3, 6, 10, 14, 20, 28, 40, 56, 80, 112, 160, 256, 400, 720))
 
 
@@ -73,7 +73,7 @@ def along(slices: int, halvings: int) -> Along:
 
 
 class Maps:
-    """All coefficients (9.3)."""
+    """All coefficients (9.4)."""
 
     def __init__(self, coder: Mixed, channels: int, shape: Shape, halvings: list[int]) -> None:
         self.coder = coder
