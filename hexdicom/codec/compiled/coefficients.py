@@ -66,22 +66,24 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     weights[:_SIGN], weights[_SIGN:_SIZE], weights[_SIZE:] = 5461, 16384, 10486
     slots, logits, sets = np.zeros(ZEROS, np.int64), np.zeros(ZEROS, np.int64), np.zeros(3, np.int64)
     slices, channels = q.shape[0], q.shape[1]
-    sizes = np.zeros((slices + 1, channels + 2, room), np.int16)  # magnitudes; a slice and two channels of nothing
+    sizes = np.zeros((slices + 1, channels, room), np.int16)  # magnitudes, and a slice of nothing
+    nothing = np.zeros(room, np.int16)
     signs = np.zeros((slices + 1, channels, room), np.int8)
     filled = np.zeros((slices + 1, channels + 1, len(bands)), np.int64)
     lower = real.shape[0] > 0
     code_times(times, coder, data, seen, _TIMES, rates, reading, cost[0, :, 0])
     for z in range(slices):
         for r in range(channels):
-            near, far, here, sign = sizes[z, r + 1], sizes[z, r], sizes[z, r + 2], signs[z, r]
+            near, far = sizes[z, r - 1] if r > 0 else nothing, sizes[z, r - 2] if r > 1 else nothing
+            here, sign = sizes[z, r], signs[z, r]
             order, later = min(r, 2), min(r, 1)
             for b in range(len(bands)):
                 level, kind, top, left, height, width, parent, place, stride = bands[b]
                 if height == 0 or width == 0:
                     continue
                 beneath, other, depth = known[level, z]
-                last, last_sign = sizes[beneath, r + 2], signs[beneath, r]
-                second, second_sign = sizes[other, r + 2], signs[other, r]
+                last, last_sign = sizes[beneath, r], signs[beneath, r]
+                second, second_sign = sizes[other, r], signs[other, r]
                 band = level * 3 + kind
                 some = 0
                 if not reading:

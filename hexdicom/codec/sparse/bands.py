@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 6  # within a slice
 MOST_SLICE_LEVELS = 3  # across slices
+MOST_PLACES = 1 << 29
 _SMALLEST = 6  # samples that the lowest band keeps along an axis, at least
 
 
@@ -74,6 +75,11 @@ def known(slices: int, along: Sequence[int]) -> NDArray[np.int64]:
                     second = slices
                 table[level, z] = z - 1 if n else second, second, depth
     return table
+
+
+def most_channels(slices: int, room: int) -> int:
+    """How many channels a decoder takes memory for: one of 2^29 places in padded planes."""
+    return MOST_PLACES // ((slices + 1) * room)
 
 
 def forward(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:

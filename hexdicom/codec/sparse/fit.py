@@ -50,8 +50,9 @@ class Analysis:
 def analyse(values: NDArray[np.int32], most_channels: int = series.MOST_CHANNELS) -> Analysis:
     """values: (T, Z, Y, X)."""
     t, z, y, x = values.shape
-    functions = _functions(values)[: min(most_channels, series.MOST_CHANNELS)]
     count = bands.levels(y, x)
+    _, room = bands.table(y, x, count)
+    functions = _functions(values)[: min(most_channels, series.MOST_CHANNELS, bands.most_channels(z, room))]
     maps = np.empty((z, len(functions), y, x), np.float32)
     energy = 0.0
     for at in range(z):

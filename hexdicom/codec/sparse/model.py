@@ -98,6 +98,8 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
             raise BitstreamError("The filtered planes layer filters a channel that it does not have.")
     data = np.frombuffer(reader.rest(), np.uint8).copy()
     table, room = bands.table(shape[2], shape[3], levels)
+    if channels > bands.most_channels(shape[1], room):
+        raise BitstreamError("The filtered planes layer claims bands that would take more memory than the format allows.")
     known = bands.known(shape[1], slice_levels)
     times = np.zeros((channels, shape[0]), np.int64)
     q = np.zeros((shape[1], channels, *shape[2:]), np.int32)

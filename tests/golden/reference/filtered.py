@@ -229,6 +229,8 @@ def synthesise_filtered(data: bytes, shape: Shape) -> list[int]:
     check_bounds(low, high)
     check(levels <= 6 and packed < 4 ** (levels + 1) and channels <= min(64, shape[0]), "levels or channels")
     check(channels * shape[1] * shape[2] * shape[3] <= 65536 * len(data), "the layer is too short for its maps")
+    room = [(h + 4) * (w + 4) for h, w in zip(halves(shape[2], levels), halves(shape[3], levels), strict=True)]
+    check(channels <= 2**29 // ((shape[1] + 1) * (room[-1] + 3 * sum(room[1:]))), "room around the bands")
     check(named == 0 or channels > 0, "a filter without a channel")
     halvings = [packed >> 2 * level & 3 for level in range(levels + 1)]
     precision = reader.numbers("B", channels)

@@ -253,6 +253,14 @@ def test_few_bytes_that_claim_many_maps_take_no_memory() -> None:
         model.from_bytes(layer[:60], (4, 1, 16384, 4096))
 
 
+def test_bands_of_next_to_nothing_take_no_memory() -> None:
+    """65535 maps of one value each, halved six times: their padded planes would be gigabytes."""
+    few = np.zeros((8, 64), np.int64)
+    layer = model.to_bytes(model.Sparse(64, (0, 0, 0), (0,) * 7, 0, 9, few[:, 0], few, np.zeros((1, 8, 1, 1), np.int32)))
+    with pytest.raises(BitstreamError, match="more memory"):
+        model.from_bytes(layer, (64, 65535, 1, 1))
+
+
 def test_layers_that_do_not_go_together() -> None:
     bitstream = codec.encode(beating((4, 2, 40, 30)), Profile(name="lossy", kind="lossy", ratio=20)).bitstream
     parsed = container.unpack(bitstream)
