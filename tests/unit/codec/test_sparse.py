@@ -255,8 +255,8 @@ def test_few_bytes_that_claim_many_maps_take_no_memory() -> None:
 
 def test_bands_of_next_to_nothing_take_no_memory() -> None:
     """65535 maps of one value each, halved six times: their padded planes would be gigabytes."""
-    few = np.zeros((8, 64), np.int64)
-    layer = model.to_bytes(model.Sparse(64, (0, 0, 0), (0,) * 7, 0, 9, few[:, 0], few, np.zeros((1, 8, 1, 1), np.int32)))
+    few = np.zeros((20, 64), np.int64)
+    layer = model.to_bytes(model.Sparse(64, (0, 0, 0), (0,) * 7, 0, 9, few[:, 0], few, np.zeros((1, 20, 1, 1), np.int32)))
     with pytest.raises(BitstreamError, match="more memory"):
         model.from_bytes(layer, (64, 65535, 1, 1))
 
