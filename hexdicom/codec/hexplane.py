@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from hexdicom.codec import container, fit, planes, residual, stored, synthesis
-from hexdicom.codec.container import ATTACHMENT, PLANES, RESIDUAL, SPARSE, STORED, Container, Layer
+from hexdicom.codec.container import ATTACHMENT, FILTERED, PLANES, RESIDUAL, SPARSE, STORED, Container, Layer
 from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
-from hexdicom.codec.sparse import control
+from hexdicom.codec.sparse import control, first
 from hexdicom.codec.sparse import model as sparse
 from hexdicom.errors import BitstreamError, ProfileError, VerificationError
 from hexdicom.metrics import psnr, ssim, worst_frame_psnr
@@ -43,9 +43,9 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         layers, fitted, bound = [Layer(STORED, stored.encode(volume.values))], start, 0
         expected = values
     elif bound is None:
-        overhead = container.overhead(1)
+        overhead = container.short_overhead(volume.shape)
         layer, expected = control.encode(values, profile, volume.values.nbytes, overhead, on, progress)
-        layers, fitted = [Layer(SPARSE, layer)], perf_counter()
+        layers, fitted = [Layer(FILTERED, layer)], perf_counter()
     else:
         planes_layer = _planes(values, profile, on, progress)
         fitted = perf_counter()
@@ -82,9 +82,9 @@ def curve(volume: CineVolume, ratios: tuple[float, float], points: int, device: 
     if values.min() == values.max():
         raise ProfileError("A constant series has no curve of sizes and qualities.")
     most, least = (max(1, int(volume.values.nbytes / ratio)) for ratio in (min(ratios), max(ratios)))
-    overhead, start = container.overhead(1), perf_counter()
+    overhead, start = container.short_overhead(volume.shape), perf_counter()
     for data, decoded in control.curve(values, most - overhead, least - overhead, points, on, progress):
-        layers = (Layer(SPARSE, data),)
+        layers = (Layer(FILTERED, data),)
         bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, None, layers))
         found.append(_report(volume, decoded, bitstream, layers, "lossy", on, (perf_counter() - start, 0.0, 0.0)))
         start = perf_counter()
@@ -168,7 +168,7 @@ def _checked(parsed: Container) -> Container:
     bound = parsed.max_error
     if not (
         (kinds == {STORED} and bound == 0)
-        or (kinds in ({PLANES}, {SPARSE}) and bound is None)
+        or (kinds in ({PLANES}, {SPARSE}, {FILTERED}) and bound is None)
         or (kinds == {PLANES, RESIDUAL} and bound is not None)
     ):
         raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
@@ -177,6 +177,9 @@ def _checked(parsed: Container) -> Container:
 
 def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
     layer = parsed.layer(SPARSE)
+    if layer is not None:
+        return first.decode(layer, parsed.shape, device, times)
+    layer = parsed.layer(FILTERED)
     if layer is not None:
         return sparse.evaluate(sparse.from_bytes(layer, parsed.shape), device, times)
     data = parsed.layer(PLANES) or b""

@@ -34,6 +34,16 @@ class Reader:
         """`count` numbers of a little-endian numpy dtype."""
         return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
 
+    def number(self) -> int:
+        """An integer from 0 on, 7 bits a byte, the lowest first; a bit 7 says that more follow, 4 at most."""
+        found = 0
+        for shift in range(0, 35, 7):
+            (byte,) = self.take(1)
+            found |= (byte & 127) << shift
+            if byte < 128:
+                return found
+        raise BitstreamError(f"A number of the {self._what} does not end.")
+
     @property
     def left(self) -> int:
         """Bytes not yet taken"""
@@ -45,6 +55,15 @@ class Reader:
     def end(self) -> None:
         if self.left:
             raise BitstreamError(f"{self.left} bytes too many at the end of the {self._what}.")
+
+
+def number_bytes(number: int) -> bytes:
+    """What `Reader.number` reads."""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*found, number))
 
 
 def unzstd(data: bytes, limit: int, what: str) -> bytes:

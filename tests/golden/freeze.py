@@ -88,6 +88,14 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "sparse-across-slices": (alike(), Profile(kind="lossy", ratio=12)),
         "sparse-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
         "sparse-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
+        # filtered planes; those named sparse-… were frozen when the lossy profile was sparse planes
+        "filtered-lossy": (cine(8, 6, 64, 64), Profile(kind="lossy", ratio=60)),
+        "filtered-coarse": (cine(8, 6, 64, 64), Profile(kind="lossy", psnr=24)),
+        "filtered-fine": (cine(8, 6, 64, 64), Profile(kind="lossy", psnr=38)),
+        "filtered-across-slices": (alike(), Profile(kind="lossy", ratio=12)),
+        "filtered-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
+        "filtered-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
+        "filtered-with-attachment": (cine(), Profile(kind="lossy", ratio=25)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 

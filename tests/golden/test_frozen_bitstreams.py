@@ -12,6 +12,7 @@ import pytest
 from hexdicom import codec, pipeline
 from hexdicom.codec import container
 from hexdicom.codec.network import prior
+from hexdicom.codec.sparse import filters
 
 FOLDER = Path(__file__).parent
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -44,6 +45,20 @@ def test_no_frozen_bitstream_went_missing() -> None:
 def test_the_attachment_is_as_ever() -> None:
     assert codec.attachment((FOLDER / "v1-stored-with-attachment.hxd").read_bytes()) == b"the caller's own"
     assert codec.attachment((FOLDER / "v1-lossy.hxd").read_bytes()) is None
+
+
+def test_a_shipped_filter_never_changes() -> None:
+    digests = {
+        str(number): hashlib.sha256(
+            b"".join(
+                part.astype("<i4").tobytes()
+                for pair in zip(filters.load(number).weights, filters.load(number).biases, strict=True)
+                for part in pair
+            )
+        ).hexdigest()
+        for number in filters.shipped()
+    }
+    assert digests == json.loads((FOLDER / "expected-filters.json").read_text())
 
 
 def test_a_shipped_prior_never_changes() -> None:

@@ -115,6 +115,30 @@ def learn(seen, slots, count, weights, at, logits, p, bit, rates):
         adapt(seen, slots[i], bit, rates)
 
 
+@njit(inline="always")
+def mix_sets(seen, slots, count, weights, sets, several, logits, squash, stretch):
+    """As `mix`, under the sum of `several` sets of weights, which begin at `sets`."""
+    total = np.int64(0)
+    for i in range(count):
+        logits[i] = stretch[seen[slots[i], 0] >> 10]
+        weight = np.int64(0)
+        for k in range(several):
+            weight += weights[sets[k] + i]
+        total += weight * logits[i]
+    return squash[clamp(total >> 16, 1 - REACH, REACH - 1) + REACH]
+
+
+@njit(inline="always")
+def learn_sets(seen, slots, count, weights, sets, several, logits, p, bit, rates):
+    """Let the sets of weights and the probabilities behind `mix_sets` learn what was decided."""
+    error = ((bit << 16) - p) * _LEARNING
+    for i in range(count):
+        change = (logits[i] * error + (1 << 19)) >> 20
+        for k in range(several):
+            weights[sets[k] + i] += change
+        adapt(seen, slots[i], bit, rates)
+
+
 @njit()
 def begin(data, reading):
     """The state of a coder at the start of `data`."""
@@ -129,8 +153,13 @@ def begin(data, reading):
 
 @njit()
 def finish(coder, data):
-    """Write what a reader needs to decide the last decision: 4 bytes."""
+    """Write what a reader needs to decide the last decision: 4 bytes, as many of them 0 as can be."""
+    value = coder[HIGH]
+    for bits in (24, 16, 8):
+        if value >> bits << bits >= coder[LOW]:
+            value = value >> bits << bits
+            break
     for shift in (24, 16, 8, 0):
         if coder[PLACE] < len(data):
-            data[coder[PLACE]] = (coder[LOW] >> shift) & 255
+            data[coder[PLACE]] = (value >> shift) & 255
         coder[PLACE] += 1

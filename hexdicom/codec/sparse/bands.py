@@ -9,10 +9,13 @@ import numpy as np
 from hexdicom.codec.compiled import lifting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 MOST_LEVELS = 6  # within a slice
 MOST_SLICE_LEVELS = 3  # across slices
+MOST_PLACES = 1 << 29
 _SMALLEST = 6  # samples that the lowest band keeps along an axis, at least
 
 
@@ -49,6 +52,34 @@ def table(height: int, width: int, count: int) -> tuple[NDArray[np.int64], int]:
         bands.append((*row, room + 2 * stride + 2, stride))
         room += (h + 4) * stride
     return np.array(bands, np.int64), room
+
+
+def known(slices: int, along: Sequence[int]) -> NDArray[np.int64]:
+    """(levels, Z, 3): for each level of bands and each slice, the two slices that its contexts look at (Z: none), and its depth.
+
+    along: for each level of bands, how often they are halved across slices. A slice then is one of a band across slices: of the
+    lowest, depth 0, or of the details of a level. It knows the slice before it there, and a second one: where depth is 0, the one
+    before that; else its parent, in the band across slices that is next lower.
+    """
+    table = np.full((len(along), slices, 3), slices, np.int64)
+    for level, count in enumerate(along):
+        ends = halves(slices, count)[::-1]
+        for depth, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            for z in range(start, end):
+                n, parents = z - start, start - (ends[depth - 2] if depth > 1 else 0)
+                if depth == 0:
+                    second = z - 2 if n > 1 else slices
+                elif parents > 0:
+                    second = start - parents + min(n >> 1 if depth > 1 else n, parents - 1)
+                else:
+                    second = slices
+                table[level, z] = z - 1 if n else second, second, depth
+    return table
+
+
+def most_channels(slices: int, room: int) -> int:
+    """How many channels a decoder takes memory for: one of 2^29 places in padded planes."""
+    return MOST_PLACES // ((slices + 1) * room)
 
 
 def forward(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:

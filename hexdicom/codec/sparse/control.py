@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hexdicom.codec.sparse import fit, model
+from hexdicom.codec.sparse import fit, model, series
 from hexdicom.errors import ProfileError
 from hexdicom.metrics import psnr
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.interface import Progress
     from hexdicom.codec.profile import Profile
     from hexdicom.codec.sparse.fit import Analysis
+    from hexdicom.codec.sparse.model import Sparse
 
 _SIZE_MARGIN = 0.01  # bytes are met within this share
 _LEVEL_MARGIN = 0.03  # dB within which a level is met
@@ -34,10 +35,14 @@ _EXACT = 8  # a step of 1/8 of a stored value leaves nothing to gain
 class Trial:
     """A layer, and what it decodes to where that had to be known. excess: above 0 where it breaks what was asked for."""
 
-    step: int
+    sparse: Sparse
     layer: bytes
     decoded: NDArray[np.int32] | None
     excess: float
+
+    @property
+    def step(self) -> int:
+        return self.sparse.step
 
 
 def encode(
@@ -56,16 +61,18 @@ def encode(
         level = profile.psnr or 0.0
         search = _Search(partial(_by_level, level=level, values=values, device=device), -1, _LEVEL_MARGIN, progress)
     first = search.run(analysis, _start(analysis), loosely=True)
-    count = fit.slice_levels_for(analysis, first.step)
-    found = search.run(fit.across_slices(analysis, count) if count else analysis, first.step, loosely=False)
+    analysis = fit.across_slices(analysis, fit.halvings_for(analysis, first.step))
+    found = search.run(analysis, first.step, loosely=False)
+    if size is not None and found.excess < -2 * _SIZE_MARGIN and found.step > _EXACT:
+        found = _filled(analysis, found, size - overhead)
     if found.excess > 0:
         raise _out_of_reach(found, profile, overhead)
-    decoded = found.decoded
+    layer, decoded = found.layer, found.decoded
     if decoded is None:
-        t, z, y, x = values.shape
-        decoded = model.evaluate(model.from_bytes(found.layer, (t, z, y, x)), device)
+        sparse = fit.filtered(analysis, found.sparse)
+        layer, decoded = model.to_bytes(sparse), model.evaluate(sparse, device)  # as many bytes as without a filter
     progress("planes", 1)
-    return found.layer, decoded
+    return layer, decoded
 
 
 def curve(
@@ -77,12 +84,10 @@ def curve(
     for size in (least, most):
         search = _Search(partial(_by_size, most=size), 1, _SIZE_MARGIN, progress)
         ends.append(search.run(analysis, ends[-1] if ends else _start(analysis), loosely=True).step)
-    count = fit.slice_levels_for(analysis, int(math.sqrt(ends[0] * ends[1])))
-    analysis = fit.across_slices(analysis, count) if count else analysis
-    shape = values.shape
+    analysis = fit.across_slices(analysis, fit.halvings_for(analysis, int(math.sqrt(ends[0] * ends[1]))))
     for step in np.geomspace(ends[0], ends[1], points):
-        layer = model.to_bytes(fit.at_step(analysis, round(step)))
-        yield layer, model.evaluate(model.from_bytes(layer, (shape[0], shape[1], shape[2], shape[3])), device)
+        sparse = fit.filtered(analysis, fit.at_step(analysis, round(step)))
+        yield model.to_bytes(sparse), model.evaluate(sparse, device)
 
 
 def most_bytes(profile: Profile, source_bytes: int) -> int | None:
@@ -150,19 +155,29 @@ class _Search:
         return min(max(step, between[0] + 1), between[1] - 1)
 
 
-def _by_size(analysis: Analysis, step: int, most: int) -> Trial:
-    layer = model.to_bytes(fit.at_step(analysis, step))
-    return Trial(step, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
+def _by_size(analysis: Analysis, step: int, most: int, price: float = fit.PRICE) -> Trial:
+    sparse = fit.at_step(analysis, step, price)
+    layer = model.to_bytes(sparse)
+    return Trial(sparse, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
+
+
+def _filled(analysis: Analysis, good: Trial, most: int) -> Trial:
+    """Where one step is too much and the next one leaves room: the finer of them, at a price of bits at which it fits."""
+    for more in np.geomspace(1e-3, 0.3, 12):
+        trial = _by_size(analysis, good.step - 1, most, fit.PRICE * (1 + float(more)))
+        if trial.excess <= 0:
+            return max(good, trial, key=lambda one: one.excess)
+    return good
 
 
 def _by_level(analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device) -> Trial:
-    sparse = fit.at_step(analysis, step)
+    sparse = fit.filtered(analysis, fit.at_step(analysis, step))
     decoded = model.evaluate(sparse, device)
-    return Trial(step, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
+    return Trial(sparse, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
 
 
 def _start(analysis: Analysis) -> int:
-    return max(_EXACT, int((analysis.high - analysis.low) / 6 * (1 << model.UNIT)))
+    return max(_EXACT, int((analysis.high - analysis.low) / 6 * (1 << series.UNIT)))
 
 
 def _out_of_reach(found: Trial, profile: Profile, overhead: int) -> ProfileError:

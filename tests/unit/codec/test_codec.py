@@ -46,10 +46,10 @@ def test_near_lossless_keeps_its_bound(bound: int) -> None:
     assert encoded.report.bytes < codec.encode(series, QUICK).report.bytes
 
 
-def test_lossy_is_sparse_planes_alone() -> None:
+def test_lossy_is_filtered_planes_alone() -> None:
     series = _beating()
     encoded = codec.encode(series, Profile(name="lossy", kind="lossy", ratio=20))
-    assert [layer.name for layer in encoded.report.layers] == ["sparse-planes"]
+    assert [layer.name for layer in encoded.report.layers] == ["filtered-planes"]
     decoded = codec.decode(encoded.bitstream).values
     assert np.array_equal(decoded, codec.preview(encoded.bitstream).values)
     assert encoded.report.psnr_db == pytest.approx(psnr(series.values, decoded))

@@ -7,9 +7,10 @@ import zlib
 
 import pytest
 
-from hexdicom.codec.container import PLANES, RESIDUAL, Container, Layer, pack, unpack
+from hexdicom.codec.container import ATTACHMENT, FILTERED, PLANES, RESIDUAL, Container, Layer, pack, short_overhead, unpack
 from hexdicom.errors import BadChecksum, BitstreamError, Truncated, UnsupportedVersion, VolumeError
 
+SHORT = Container((20, 300, 4, 5), "int16", None, (Layer(FILTERED, b"planes"),), 2)
 SIMPLE = Container((2, 3, 4, 5), "int16", 0, (Layer(PLANES, b"planes"), Layer(RESIDUAL, b"residual!")))
 
 
@@ -21,8 +22,25 @@ def _resealed(bitstream: bytes, position: int, value: bytes) -> bytes:
     return changed + struct.pack("<I", zlib.crc32(changed)) + bitstream[end + 4 :]
 
 
-def test_round_trip() -> None:
-    assert unpack(pack(SIMPLE)) == SIMPLE
+@pytest.mark.parametrize("container", [SIMPLE, SHORT])
+def test_round_trip(container: Container) -> None:
+    assert unpack(pack(container)) == container
+
+
+def test_filtered_planes_alone_are_short() -> None:
+    assert len(pack(SHORT)) == short_overhead(SHORT.shape) + 6
+    attached = Container(SHORT.shape, "int16", None, (*SHORT.layers, Layer(ATTACHMENT, b"")))
+    assert unpack(pack(attached)) == attached
+    assert attached.version == 1
+
+
+def test_a_short_header_is_checked() -> None:
+    for body, message in ((b"\x09\1\1\1\1", "contradicts"), (b"\0\1\0\1\1", "contradicts"), (b"\0" + b"\xff\xff\3" * 4, "beyond")):
+        head = pack(SHORT)[:10] + body
+        with pytest.raises(BitstreamError, match=message):
+            unpack(head + struct.pack("<I", zlib.crc32(head + b"x")) + b"x")
+    with pytest.raises(BitstreamError, match="does not end"):
+        unpack(pack(SHORT)[:11] + b"\xff" * 20)
 
 
 def test_lossy_has_no_bound() -> None:
@@ -30,15 +48,17 @@ def test_lossy_has_no_bound() -> None:
     assert unpack(pack(lossy)).max_error is None
 
 
-def test_every_truncation_is_noticed() -> None:
-    bitstream = pack(SIMPLE)
+@pytest.mark.parametrize("container", [SIMPLE, SHORT])
+def test_every_truncation_is_noticed(container: Container) -> None:
+    bitstream = pack(container)
     for length in range(len(bitstream)):
         with pytest.raises(BitstreamError):
             unpack(bitstream[:length])
 
 
-def test_every_flipped_bit_is_noticed() -> None:
-    bitstream = pack(SIMPLE)
+@pytest.mark.parametrize("container", [SIMPLE, SHORT])
+def test_every_flipped_bit_is_noticed(container: Container) -> None:
+    bitstream = pack(container)
     for position in range(len(bitstream)):
         for bit in range(8):
             damaged = bytearray(bitstream)
@@ -49,7 +69,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 
 def test_later_version() -> None:
     with pytest.raises(UnsupportedVersion, match="Update hexdicom"):
-        unpack(_resealed(pack(SIMPLE), 8, b"\x02\x00"))
+        unpack(_resealed(pack(SIMPLE), 8, b"\x03\x00"))
 
 
 def test_absurd_shape_is_refused_before_memory_is_taken() -> None:
