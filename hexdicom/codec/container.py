@@ -30,9 +30,8 @@ MAX_VOXELS = 1 << 28  # decoding needs memory in proportion to it; the largest M
 _HEADER = struct.Struct("<8sHBB4IIBxxx")  # magic, version, dtype, reserved, T, Z, Y, X, max error, number of layers
 _LAYER = struct.Struct("<B3xIQ")  # kind, CRC-32, length
 _CRC = struct.Struct("<I")
-_SHORT = struct.Struct(
-    "<8sHB"
-)  # of version 2: magic, version, dtype; then T, Z, Y, X as numbers, the CRC-32 of all else, the layer
+# Of version 2: magic, version, dtype; then T, Z, Y, X as numbers, the CRC-32 of all else, the layer.
+_SHORT = struct.Struct("<8sHB")
 
 
 @dataclass(frozen=True, slots=True)

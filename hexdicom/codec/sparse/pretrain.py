@@ -1,13 +1,11 @@
-"""Training of a shipped filter: `python -m hexdicom.codec.sparse.pretrain LOW HIGH STEPS OUT SERIES.npz …`.
+"""Training of a filter (`hexdicom codec train-filter`).
 
 Maps of channel 0, rounded as an encoder rounds them until they lie LOW to HIGH dB from what they were, are to come back.
 """
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -93,12 +91,12 @@ def train(examples: Sequence[Example], steps: int, seed: int, say: Callable[[str
         schedule.step()
         network.project()
         if (step + 1) % 100 == 0:
-            say(f"step {step + 1} of {steps}: {float(loss.detach()):.3f}\n")
+            say(f"step {step + 1} of {steps}: {float(loss.detach()):.3f}")
     return network
 
 
 def examples_of(values: NDArray[np.int32], low: float, high: float, generator: np.random.Generator) -> Iterator[Example]:
-    """values: (T, Z, Y, X). As a series is, with fewer times, and one of them: noise and contrast differ."""
+    """values: (T, Z, Y, X). As a series is, with fewer times, and one of them: noise and contrast differ. low, high: dB."""
     times = len(values)
     few = max(1, times // 6)
     for part in (values, values[(start := int(generator.integers(times - few + 1))) : start + few], values[start : start + 1]):
@@ -137,17 +135,3 @@ def _crop(example: Example, generator: np.random.Generator) -> tuple[torch.Tenso
     if mirrored:
         inputs, missing = inputs.flip(2), missing.flip(1)
     return inputs[[0, 2, 1, 3]] if exchanged else inputs, missing, torch.tensor(1 / example.error)
-
-
-def main() -> None:
-    low, high, steps, out, *names = sys.argv[1:]
-    generator = np.random.default_rng(0)
-    found: list[Example] = []
-    for name in names:
-        with np.load(name) as file:
-            found += examples_of(file["stored_values"].astype(np.int32), float(low), float(high), generator)
-    Path(out).write_bytes(train(found, int(steps), 0, sys.stdout.write).to_bytes())
-
-
-if __name__ == "__main__":
-    main()
