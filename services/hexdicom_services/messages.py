@@ -10,6 +10,8 @@ import queue
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
@@ -41,9 +43,10 @@ class Messages(queue.Queue[Any]):
                 if until is not None and time.monotonic() >= until:
                     raise
 
-    def look(self) -> None:
-        """Has a reactor that waits for a message look at once for what else the peer wants."""
-        self.put(_LOOK)
+    def look_for(self, wish: object) -> None:
+        """Has a reactor that waits for a message look at once for what else the peer wants: a release, or an abort."""
+        if not isinstance(wish, A_ASSOCIATE):  # with which nobody waits for messages yet
+            self.put(_LOOK)
 
     def _next(self, wait: bool) -> Any:
         message = super().get(wait, _SLICE)

@@ -62,7 +62,7 @@ class Spool:
             self._make_folder(target.parent)
             handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                _write_all(handle, head, data)
+                _write_all(handle, (head, data))
                 os.fsync(handle)
             finally:
                 os.close(handle)
@@ -178,9 +178,8 @@ def _is_whole(part: Path) -> bool:
     return part.stem.endswith("-" + hashlib.sha256(part.read_bytes()[offset:]).hexdigest()[:32])
 
 
-def _write_all(handle: int, head: bytes, data: bytes) -> None:
-    written = os.writev(handle, (head, data))
-    for part, start in ((head, 0), (data, len(head))):
-        rest = memoryview(part)[max(0, written - start) :]
+def _write_all(handle: int, parts: tuple[bytes, ...]) -> None:
+    for part in parts:
+        rest = memoryview(part)
         while rest:
             rest = rest[os.write(handle, rest) :]

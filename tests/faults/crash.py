@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["kill", "torn", "full", "broken"]
-_FILE_CALLS = ("write", "rename", "replace", "unlink", "remove", "mkdir", "fsync")
+_FILE_CALLS = ("write", "writev", "pwrite", "rename", "replace", "unlink", "remove", "mkdir", "fsync")
 
 
 @dataclass(frozen=True, slots=True)

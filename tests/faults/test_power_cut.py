@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.faults.conftest import Tally
 
-pytestmark = pytest.mark.usefixtures("stored_codec")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stored_codec")]
 __all__ = ["cine"]
 HEADER, FRAME = 32, 24 + 4096  # of SQLite's log, and of each page in it
 

@@ -56,7 +56,7 @@ def test_a_shipped_filter_never_changes() -> None:
                 for part in pair
             )
         ).hexdigest()
-        for number in filters.shipped()
+        for number in filters.numbers()
     }
     assert digests == json.loads((FOLDER / "expected-filters.json").read_text())
 
@@ -65,6 +65,6 @@ def test_a_shipped_prior_never_changes() -> None:
     """Archives name it by its number: another network under the same number would make them unreadable."""
     digests = {
         str(number): hashlib.sha256(prior.load(number).network.flat().astype("<i4").tobytes()).hexdigest()
-        for number in prior.shipped()
+        for number in prior.numbers()
     }
     assert digests == json.loads((FOLDER / "expected-priors.json").read_text())

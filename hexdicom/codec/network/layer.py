@@ -44,7 +44,7 @@ def encode(
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
     order = references.choose(values)
-    candidates = [prior.load(number) for number in (prior.shipped() if prior_number == prior.BEST else [prior_number])]
+    candidates = [prior.load(number) for number in (prior.numbers() if prior_number == prior.BEST else [prior_number])]
     low, high = int(values.min()), int(values.max())
 
     def code(

@@ -1,25 +1,24 @@
-"""The networks that ship with the package. A number, once shipped, means the same weights for ever: archives name it."""
+"""The networks that ship with the package, and that archives name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
 import zstandard
 
+from hexdicom.codec import shipped
 from hexdicom.codec.network import weights
 from hexdicom.codec.reader import unzstd
-from hexdicom.errors import UnsupportedVersion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-
+_FOLDER = shipped.folder(__package__, "priors")
 BEST = 0  # in a profile: whichever predicts the series best
 
 
@@ -35,19 +34,13 @@ class Prior:
 @cache
 def load(number: int) -> Prior:
     """Raises UnsupportedVersion where this hexdicom has no prior of that number."""
-    resource = resources.files(__package__).joinpath("priors", f"{number}.bin")
-    if not resource.is_file():
-        raise UnsupportedVersion(
-            f"The residual layer builds on prior {number}, which this hexdicom does not have.", hint="Update hexdicom."
-        )
-    hidden, integers = _parsed(resource.read_bytes())
+    hidden, integers = _parsed(shipped.read(_FOLDER, number, "The residual layer builds on prior"))
     return Prior(number, hidden, weights.from_flat(integers, hidden))
 
 
-def shipped() -> list[int]:
-    """The numbers there are"""
-    folder = resources.files(__package__).joinpath("priors")
-    return sorted(int(entry.name.removesuffix(".bin")) for entry in folder.iterdir() if entry.name.endswith(".bin"))
+def numbers() -> list[int]:
+    """Those of the shipped priors."""
+    return shipped.numbers(_FOLDER)
 
 
 def from_bytes(data: bytes) -> tuple[tuple[int, ...], NDArray[np.float64]]:

@@ -1,22 +1,19 @@
-"""Small networks that ship with the package and take from a map what rounding its coefficients added. Format, section 9.5.
-
-A number, once shipped, means the same weights for ever: layers name it.
-"""
+"""Small networks that ship with the package and take from a map what rounding its coefficients added. Format, section 9.5."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import zstandard
 
+from hexdicom.codec import shipped
 from hexdicom.codec.compiled import convolve
 from hexdicom.codec.reader import unzstd
-from hexdicom.errors import BitstreamError, UnsupportedVersion
+from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from hexdicom.codec.parallel import Threads
 
 NONE = 0
+_FOLDER = shipped.folder(__package__, "shipped")
 INPUTS = 4
 STEP_UNIT, INPUT_LIMIT = 32, 512  # an input of one step, and the largest; of the fourth input, a step is half as much
 HIDDEN_UNIT, HIDDEN_LIMIT = 64, 1023
@@ -79,19 +77,13 @@ def strengthened(maps: NDArray[np.int64], change: NDArray[np.int64], step: int, 
 @cache
 def load(number: int) -> Filter:
     """Raises UnsupportedVersion where this hexdicom has no filter of that number."""
-    resource = resources.files(__package__).joinpath("shipped", f"{number}.bin")
-    if not resource.is_file():
-        raise UnsupportedVersion(
-            f"The filtered planes layer names filter {number}, which this hexdicom does not have.", hint="Update hexdicom."
-        )
-    return from_bytes(resource.read_bytes())
+    return from_bytes(shipped.read(_FOLDER, number, "The filtered planes layer names filter"))
 
 
 @cache
-def shipped() -> tuple[int, ...]:
-    """The numbers there are"""
-    folder = resources.files(__package__).joinpath("shipped")
-    return tuple(sorted(int(entry.name.removesuffix(".bin")) for entry in folder.iterdir() if entry.name.endswith(".bin")))
+def numbers() -> tuple[int, ...]:
+    """Those of the shipped filters."""
+    return tuple(shipped.numbers(_FOLDER))
 
 
 def from_bytes(data: bytes) -> Filter:

@@ -98,7 +98,7 @@ def filtered(analysis: Analysis, sparse: Sparse) -> Sparse:
     with threads(torch.device("cpu")) as workers:
         maps = model.unfiltered(sparse, 1, workers)[:, 0].astype(np.int64)
         error = (analysis.first * float(1 << series.UNIT) - maps) / sparse.step
-        for number in filters.shipped():
+        for number in filters.numbers():
             change = filters.load(number)(maps, sparse.step, workers) / (1 << filters.SUM_BITS)
             energy, along = float(np.square(change).sum()), float((change * error).sum())
             strength = min(max(round(along / max(energy, 1e-9) * (1 << filters.STRENGTH_BITS)), 0), model.MOST_STRENGTH)

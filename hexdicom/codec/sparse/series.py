@@ -34,20 +34,20 @@ _MOST_CENTRE = 127
 def check_head(step: int, low: int, high: int, centres: Sequence[int], levels: int) -> None:
     """Raise BitstreamError where the parameters with which a layer begins are out of range."""
     if not (1 <= step <= MOST_STEP and -32768 <= low <= high <= 65535 and min(centres) >= -_MOST_CENTRE):
-        raise BitstreamError("The sparse planes layer holds parameters out of range.")
+        raise BitstreamError("The layer of maps holds parameters out of range.")
     if levels > bands.MOST_LEVELS:
-        raise BitstreamError("The sparse planes layer claims more levels than the format allows.")
+        raise BitstreamError("The layer of maps claims more levels than the format allows.")
 
 
 def read_precision(reader: Reader, channels: int, shape: Shape, length: int) -> NDArray[np.int64]:
     """-> (R,) bits behind the point of each time function; raises BitstreamError where the claim outgrows the layer's length"""
     if channels > min(MOST_CHANNELS, shape[0]):
-        raise BitstreamError("The sparse planes layer claims more channels than the format allows.")
+        raise BitstreamError("The layer of maps claims more channels than the format allows.")
     if channels * shape[1] * shape[2] * shape[3] > MOST_PER_BYTE * length:
-        raise BitstreamError("The sparse planes layer is too short for the maps that it claims.")
+        raise BitstreamError("The layer of maps is too short for the maps that it claims.")
     precision = reader.array("u1", channels).astype(np.int64)
     if channels and precision.max() > PRECISION:
-        raise BitstreamError("The sparse planes layer holds parameters out of range.")
+        raise BitstreamError("The layer of maps holds parameters out of range.")
     return precision
 
 

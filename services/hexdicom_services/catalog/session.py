@@ -72,7 +72,7 @@ class Catalog:
 class Writer:
     """`Catalog.write` for rows that can be made again from files: a commit survives the end of its process, not a power cut.
 
-    A power cut takes the newest of these transactions back, never one on which a transaction of `Catalog.write` came to rest: that
+    A power cut takes the newest of these transactions back, never one that a transaction of `Catalog.write` has followed: that
     one flushes the log up to itself. On SQLite alone, which goes down with its machine, so that the next start makes up for it
     (recover.py); a PostgreSQL may restart without the node. For one thread at a time; its connection is kept.
     """

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom import _config, transport
 from pynetdicom.fsm import TRANSITION_TABLE, StateMachine
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from hexdicom_services.listener import say_closed
 from hexdicom_services.messages import Messages
@@ -34,6 +33,8 @@ from hexdicom_services.scp import incoming, negotiation
 from hexdicom_services.scp.short_way import ShortWay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pynetdicom.association import Association
 
 log = logging.getLogger(__name__)
@@ -56,10 +57,11 @@ class NodeSocket(transport.AssociationSocket):
         if self.socket is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             assoc.dul._run_loop_delay = 0
-            assoc.dul.to_provider_queue = _Announcing(self._wake)
+            wake, messages = self._wake, Messages(assoc, patient=True)
+            assoc.dimse.msg_queue = messages
+            assoc.dul.to_provider_queue = _Telling(lambda _: os.eventfd_write(wake, 1))
+            assoc.dul.to_user_queue = _Telling(messages.look_for)
             assoc.dul.state_machine = _States(assoc.dul)
-            messages = Messages(assoc, patient=True)
-            assoc.dimse.msg_queue, assoc.dul.to_user_queue = messages, _Heard(messages)
             # Of our own entity alone: whoever else receives in this process looks for a data set in memory.
             limits = getattr(assoc.ae, "limits", None)
             if limits is not None:
@@ -112,8 +114,8 @@ class NodeSocket(transport.AssociationSocket):
         if not isinstance(connection, ssl.SSLSocket):
             self._limit_waits(connection)
             done = connection.recv_into(view, 0, socket.MSG_WAITALL)
-            if done < len(view):  # by the end of the connection, else by the end of our patience
-                connection.recv(1, socket.MSG_DONTWAIT)
+            if done < len(view) and connection.recv(1, socket.MSG_DONTWAIT):  # not the end of the connection, but of our patience
+                raise TimeoutError
             return done
         done, until = 0, time.monotonic() + self._patience
         while done < len(view):
@@ -201,29 +203,16 @@ class _States(StateMachine):
             super().do_action("Evt17")
 
 
-class _Heard(queue.Queue[Any]):
-    """What the peer wants of the association: a release, or an abort, wakes the thread that waits for messages."""
+class _Telling(queue.Queue[Any]):
+    """Says what was put into it, so that a thread that waits for something else wakes."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, say: Callable[[Any], object]) -> None:
         super().__init__()
-        self._messages = messages
+        self._say = say
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         super().put(item, block, timeout)
-        if not isinstance(item, A_ASSOCIATE):  # nobody waits for messages yet
-            self._messages.look()
-
-
-class _Announcing(queue.Queue[Any]):
-    """What is to be sent: putting something in wakes the thread that sends."""
-
-    def __init__(self, wake: int) -> None:
-        super().__init__()
-        self._wake = wake
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        super().put(item, block, timeout)
-        os.eventfd_write(self._wake, 1)
+        self._say(item)
 
 
 def configure_pynetdicom(max_pdu: int) -> None:

@@ -8,7 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.golden.reference.sparse import LIMIT, Band, Decisions, around, bands_of, halves, squash, stretch, unwave, unwave_map
+from tests.golden.reference.sparse import (
+    LIMIT,
+    Band,
+    Decisions,
+    around,
+    bands_of,
+    dequantise,
+    halves,
+    read_times,
+    squash,
+    stretch,
+    unwave,
+    unwave_map,
+)
 from tests.golden.reference.stream import Reader, Shape, check, check_bounds, clamp, inflate, rounded
 
 FILTERS = Path(__file__).parents[3] / "hexdicom" / "codec" / "sparse" / "shipped"
@@ -237,26 +250,14 @@ def synthesise_filtered(data: bytes, shape: Shape) -> list[int]:
     check(all(bits <= 14 for bits in precision), "the precision")
     stream = reader.rest()
     coder = Mixed(stream)
-    functions = []
-    for r in range(channels):
-        before, row = 0, []
-        for _ in range(shape[0]):
-            size = coder.escape(("times", r))
-            value = -size if size and coder.decide(32768) else size
-            value += before
-            before = value if r == 0 else 0
-            row.append(clamp(value << (14 - precision[r]), -(2**15), 2**15))
-        functions.append(row)
+    functions = read_times(coder, precision, shape[0])
     found = Maps(coder, channels, shape, halvings)
     check(coder.at >= len(stream) and stream[-1:] != b"\0", "the stream's length")
     maps = found.maps
     for r in range(channels):
         stack = [maps[z][r] for z in range(shape[1])]
         for plane in stack:
-            for row in plane:
-                for x, q in enumerate(row):
-                    size = min((256 * abs(q) + centres[min(abs(q), 3)]) * step >> 8, LIMIT)
-                    row[x] = -size if q < 0 else size
+            dequantise(plane, step, centres)
         for level, _, top, left, height, width in found.bands:
             lengths = halves(shape[1], halvings[level])
             for j, y, x in product(range(halvings[level], 0, -1), range(top, top + height), range(left, left + width)):

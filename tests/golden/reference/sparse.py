@@ -257,6 +257,29 @@ def unwave_slices(maps: list[list[list[int]]], levels: int) -> None:
                 maps[z][y][x] = clamp(value, -LIMIT, LIMIT)
 
 
+def read_times(coder: Decisions, precision: list[int], times: int) -> list[list[int]]:
+    """Section 8.4: the time functions, in 2^-14."""
+    functions = []
+    for r, bits in enumerate(precision):
+        before, row = 0, []
+        for _ in range(times):
+            size = coder.escape(("times", r))
+            value = -size if size and coder.decide(32768) else size
+            value += before
+            before = value if r == 0 else 0
+            row.append(clamp(value << (14 - bits), -(2**15), 2**15))
+        functions.append(row)
+    return functions
+
+
+def dequantise(plane: list[list[int]], step: int, centres: list[int]) -> None:
+    """Section 8.5: what a coefficient stands for."""
+    for row in plane:
+        for x, q in enumerate(row):
+            size = min((256 * abs(q) + centres[min(abs(q), 3)]) * step >> 8, LIMIT)
+            row[x] = -size if q < 0 else size
+
+
 def synthesise_sparse(data: bytes, shape: Shape) -> list[int]:
     """The value of each voxel (section 8)."""
     reader = Reader(data)
@@ -270,25 +293,13 @@ def synthesise_sparse(data: bytes, shape: Shape) -> list[int]:
     check(all(bits <= 14 for bits in precision), "the precision")
     stream = reader.rest()
     coder = Decisions(stream)
-    functions = []
-    for r in range(channels):
-        before, row = 0, []
-        for _ in range(shape[0]):
-            size = coder.escape(("times", r))
-            value = -size if size and coder.decide(32768) else size
-            value += before
-            before = value if r == 0 else 0
-            row.append(clamp(value << (14 - precision[r]), -(2**15), 2**15))
-        functions.append(row)
+    functions = read_times(coder, precision, shape[0])
     maps = Maps(coder, channels, shape, levels).maps
     check(coder.at == len(stream), "the stream's length")
     for r in range(channels):
         stack = [maps[z][r] for z in range(shape[1])]
         for plane in stack:
-            for row in plane:
-                for x, q in enumerate(row):
-                    size = min((256 * abs(q) + centres[min(abs(q), 3)]) * step >> 8, LIMIT)
-                    row[x] = -size if q < 0 else size
+            dequantise(plane, step, centres)
             unwave_map(plane, levels)
         unwave_slices(stack, slice_levels)
     values = []

@@ -18,7 +18,7 @@ from tests.unit.codec.test_sparse import beating
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("number", filters.shipped())
+@pytest.mark.parametrize("number", filters.numbers())
 def test_sums_are_exact_on_any_maps(number: int) -> None:
     rng = np.random.default_rng(number)
     maps = np.rint(rng.standard_t(1, (3, 9, 70)) * 5000).astype(np.int64).clip(-filters.MAP_LIMIT, filters.MAP_LIMIT)
@@ -38,7 +38,7 @@ def test_a_filter_brings_a_coarse_series_nearer() -> None:
     analysis = fit.analyse(values)
     plain = fit.at_step(analysis, 150 * 64)
     filtered = fit.filtered(analysis, plain)
-    assert filtered.filter in filters.shipped()
+    assert filtered.filter in filters.numbers()
     assert filtered.strength > 0
     assert psnr(values, model.evaluate(filtered, CPU)) > psnr(values, model.evaluate(plain, CPU)) + 0.1
     assert len(model.to_bytes(filtered)) == len(model.to_bytes(plain))
@@ -49,7 +49,7 @@ def test_no_filter_where_it_does_not_help(monkeypatch: pytest.MonkeyPatch) -> No
     values = beating().values.astype(np.int32)
     analysis = fit.analyse(values)
     found = fit.at_step(analysis, 40 * 64)
-    monkeypatch.setattr(filters, "shipped", tuple)
+    monkeypatch.setattr(filters, "numbers", tuple)
     assert fit.filtered(analysis, found).filter == filters.NONE
     monkeypatch.undo()
     without_the_strongest = replace(

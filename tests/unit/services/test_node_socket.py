@@ -70,6 +70,22 @@ def test_who_does_not_send_the_rest_is_cut_off(
     assert "it did not send the rest of a PDU" in caplog.text
 
 
+def test_who_sends_a_byte_now_and_then_is_cut_off(ends: tuple[NodeSocket, socket.socket], caplog: pytest.LogCaptureFixture) -> None:
+    ours, peer = ends
+    done = threading.Event()
+
+    def trickle() -> None:
+        while not done.wait(0.01):
+            peer.sendall(b"a")
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    assert len(ours.recv(100_000)) < 100_000
+    done.set()
+    sender.join()
+    assert "it did not send the rest of a PDU" in caplog.text
+
+
 def test_who_does_not_take_what_is_sent_is_cut_off(
     ends: tuple[NodeSocket, socket.socket], caplog: pytest.LogCaptureFixture
 ) -> None:

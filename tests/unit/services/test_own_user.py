@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hexdicom_services import cli, own_user
-from hexdicom_services.catalog.session import open_catalog
 from hexdicom_services.checks import check
-from hexdicom_services.sections import NodeSection, RetentionSection
+from hexdicom_services.sections import NodeSection
 from hexdicom_services.settings import Settings
-from hexdicom_services.toml import render_toml
+from tests.unit.cli.test_keeping import configured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +23,7 @@ WRITING = [["release"], ["recall", "--study", STUDY], ["hold", STUDY], ["unhold"
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    settings = Settings(node=NodeSection(port=0, state_dir=tmp_path / "state"), retention=RetentionSection(enabled=True))
-    settings.state.mkdir()
-    open_catalog(settings.database).close()
-    file = tmp_path / "hexdicom.toml"
-    file.write_text(render_toml(settings))
-    return file
+    return configured(tmp_path)
 
 
 @pytest.mark.parametrize("words", WRITING, ids=lambda words: words[0])
