@@ -6,6 +6,8 @@ or reordered sums, which `fastmath` allows, change nothing.
 """
 
 from hexdicom.codec.compiled.coder import DONE, TRUNCATED, code_slice, rans_encode
+from hexdicom.codec.compiled.fronts import zeros
 from hexdicom.codec.compiled.training import UNKNOWN, examples, history
+from hexdicom.codec.compiled.vectors import LANES, ROWS
 
-__all__ = ["DONE", "TRUNCATED", "UNKNOWN", "code_slice", "examples", "history", "rans_encode"]
+__all__ = ["DONE", "LANES", "ROWS", "TRUNCATED", "UNKNOWN", "code_slice", "examples", "history", "rans_encode", "zeros"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numba
+import numba.extending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,3 +25,8 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(nogil=True, **options)(function)
 
     return compiled
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """numba.extending.intrinsic, whose own types say that callers give the typing context."""
+    return numba.extending.intrinsic(function)

@@ -5,33 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from hexdicom.codec.compiled.jit import njit
-from hexdicom.codec.compiled.numbers import clamp, log, sigmoid
+from hexdicom.codec.compiled.numbers import clamp, sigmoid
 from hexdicom.codec.network.neighbours import COMPONENTS, NEIGHBOURS
 from hexdicom.codec.network.stream import REACH_LIMIT, ROUNDED, TOTAL
 
 
 @njit()
-def distribution(output, centre, activity, combined, bounds, mantissa, tables, mixture):
+def distribution(output, b, centre, activity, octaves, combined, bounds, scale, decay, mixture):
     """Fill (3, 3) mixture with mean in sixteenths, level and weight of each component; -> (mean, shift, reach) in quantiser steps.
 
-    See `mixture.mixture`.
+    Of the voxel in column b. octaves: 32 log₂ of its activity. See `mixture.mixture`.
     """
-    scale, _, decay = tables[:3]
     low, high, max_error, predictor = bounds
     rounded = 1 if predictor == ROUNDED else 0
     half = 0.5 * rounded
     margin = 16 * (high - low + 1) * rounded
     unbound = clamp(centre + np.int64(np.floor(combined * 2.0**-18 + half)), 16 * low - margin, 16 * high + margin)
     mean = clamp(unbound, 16 * low, 16 * high)
-    half_log = (log(activity, mantissa) + rounded) >> 1
+    half_log = (octaves + rounded) >> 1
     heaviest = np.int64(-(1 << 30))
     for k in range(COMPONENTS):
-        logit = np.int64(np.floor(output[NEIGHBOURS + k] * np.float32(2.0**-11)))
+        logit = np.int64(np.floor(output[NEIGHBOURS + k, b] * np.float32(2.0**-11)))
         mixture[k, 2] = logit
         heaviest = logit if logit > heaviest else heaviest
-        offset = np.int64(np.floor(np.float64(output[NEIGHBOURS + COMPONENTS + k]) * activity * 2.0**-15 + half))
+        offset = np.int64(np.floor(np.float64(output[NEIGHBOURS + COMPONENTS + k, b]) * activity * 2.0**-15 + half))
         mixture[k, 0] = clamp(unbound + offset, 16 * low - margin, 16 * high + margin)
-        level = np.int64(np.floor(np.float64(output[NEIGHBOURS + 2 * COMPONENTS + k]) * 2.0**-11 + half))
+        level = np.int64(np.floor(np.float64(output[NEIGHBOURS + 2 * COMPONENTS + k, b]) * 2.0**-11 + half))
         mixture[k, 1] = clamp(level + half_log, 0, 255)
     total = 0
     for k in range(COMPONENTS):
@@ -68,11 +67,11 @@ def cumulative(edge, mixture, free, inverse, knots):
 
 
 @njit(inline="always")
-def below(q, shift, origin, first, least, greatest, centre, step, mixture, free, tables):
+def below(q, shift, origin, first, least, greatest, centre, step, mixture, free, inverse, knots):
     """Cumulative frequency below symbol q, which has one of its own, as all have from `first` on"""
     if q <= least:
         return 0
     if q > greatest:
         return TOTAL
     edge = 16 * (centre + ((q << shift) + origin) * step) - 8 * step
-    return cumulative(edge, mixture, free, tables[1], tables[3]) + q - first
+    return cumulative(edge, mixture, free, inverse, knots) + q - first

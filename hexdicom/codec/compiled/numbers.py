@@ -6,19 +6,6 @@ from hexdicom.codec.compiled.jit import njit
 
 
 @njit(inline="always")
-def log(value, mantissa):
-    exponent = 0
-    rest = value
-    while rest >= 256:
-        rest >>= 1
-        exponent += 1
-    while rest < 128:
-        rest <<= 1
-        exponent -= 1
-    return 32 * (exponent + 7) + mantissa[rest - 128]
-
-
-@njit(inline="always")
 def clamp(value, low, high):
     return min(max(value, low), high)
 

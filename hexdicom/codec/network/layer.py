@@ -118,7 +118,7 @@ class _Coder:
         self._network = _padded(parameters.adapted.network)
         self._bounds = parameters.low, parameters.high, max_error, parameters.predictor
         one = parameters.adapted.field
-        self._fields: list[Slice] = field.absent(shape) if one is None else one.slices(shape)
+        self._fields = [_by_channel(part) for part in (field.absent(shape) if one is None else one.slices(shape))]
         self._tables = (
             tables.scale(), tables.inverse_scale(), tables.decay(), logistic.knots(), tables.mantissa_log(), tables.recency(times),
         )  # fmt: skip
@@ -168,7 +168,9 @@ class _Coder:
         start, frequency, raw = (np.zeros(size, np.uint32) for _ in range(3))
         length = np.zeros(size, np.uint8)
         nothing = np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.uint8)
-        values, _ = self._code(z, False, truth, nothing, (start, frequency, raw, length))
+        memory, view = compiled.zeros(self._slice, np.int32)
+        view[:] = truth
+        values, _ = self._code(z, False, memory, nothing, (start, frequency, raw, length))
         states = np.full(self._lanes, stream.LOW, np.int64)
         words = np.zeros(2 * size + self._lanes, np.uint16)
         used = compiled.rans_encode(start, frequency, stream.group_sizes(self._slice), states, words)
@@ -179,7 +181,7 @@ class _Coder:
         read = stream.unpack(piece, z, self._lanes)
         nothing = np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint8)
         source = read.states, read.words, read.raw
-        values, (status, words, bits) = self._code(z, True, np.zeros((0, 0, 0), np.int32), source, nothing)
+        values, (status, words, bits) = self._code(z, True, np.zeros(0, np.int32), source, nothing)
         if status == compiled.TRUNCATED:
             raise stream.truncated(z)
         stream.check_end(z, read, read.states, words, bits)
@@ -188,26 +190,34 @@ class _Coder:
     def _code(
         self, z: int, decoding: bool, truth: NDArray[np.int32], source: tuple[Any, ...], record: tuple[Any, ...]
     ) -> tuple[NDArray[np.int32], tuple[int, int, int]]:
-        values, mean, deviation, errors = (np.zeros(self._slice, np.int32) for _ in range(4))
+        memory, volumes = zip(*(compiled.zeros(self._slice, np.int32) for _ in range(4)), strict=True)
         done = self._done[z] = np.zeros(1, np.int64)
         outcome = compiled.code_slice(
-            decoding, truth, values, mean, deviation, errors, self._references, self._linear, self._fields[z], self._network,
+            decoding, truth, memory, volumes, self._references, self._linear, self._fields[z], self._network,
             self._bounds, OFFSETS, self._tables, source, record, done,
         )  # fmt: skip
-        return values, outcome
+        return np.ascontiguousarray(volumes[0]), outcome
 
 
 def _padded(network: weights.Network) -> tuple[NDArray[np.float32], ...]:
-    """Matrices and biases in turn, as float32; inputs and units filled up to a multiple of 16 with zeros."""
+    """Matrices and biases in turn, as float32; units, and the inputs that they are, filled up with zeros."""
     parts: list[NDArray[np.float32]] = []
-    width = -(-network.sizes[0] // 16) * 16
+    width = network.sizes[0]
     for matrix, bias in zip(network.matrices, network.biases, strict=True):
-        height = -(-len(bias) // 16) * 16
+        height = -(-len(bias) // compiled.ROWS) * compiled.ROWS
         padded = np.zeros((height, width), np.float32)
         padded[: matrix.shape[0], : matrix.shape[1]] = matrix
         parts += [padded, np.pad(bias.astype(np.float32), (0, height - len(bias)))]
         width = height
     return tuple(parts)
+
+
+def _by_channel(field: Slice) -> tuple[NDArray[np.int16], ...]:
+    """(Y, X, k), (T, X, k) and (T, Y, k) of `Field.slices`, within ±2^14 -> (k, frame), each as `compiled.fronts` lays it, ..."""
+    yx, tx, ty = (np.ascontiguousarray(part.transpose(2, 0, 1)) for part in field)
+    memory, channels = compiled.zeros((yx.shape[0], yx.shape[1], yx.shape[2]), np.int16)
+    channels[:] = yx
+    return memory[: -compiled.LANES].reshape(len(yx), -1), tx.astype(np.int16), ty.astype(np.int16)
 
 
 def _shape(values: NDArray[Any]) -> Shape:
