@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import torch
 from hexdicom.codec import container, fit, planes, residual, stored, synthesis
 from hexdicom.codec.container import ATTACHMENT, FILTERED, PLANES, RESIDUAL, SPARSE, STORED, Container, Layer
 from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
+from hexdicom.codec.parallel import threads
 from hexdicom.codec.sparse import control, first
 from hexdicom.codec.sparse import model as sparse
 from hexdicom.errors import BitstreamError, ProfileError, VerificationError
@@ -47,10 +49,8 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         layer, expected = control.encode(values, profile, volume.values.nbytes, overhead, on, progress)
         layers, fitted = [Layer(FILTERED, layer)], perf_counter()
     else:
-        planes_layer = _planes(values, profile, on, progress)
-        fitted = perf_counter()
-        exact, expected = residual.encode(values, bound, profile, on, progress)
-        layers = [Layer(PLANES, planes_layer), Layer(RESIDUAL, exact)]
+        layer, exact, expected, fitting = _exact(values, bound, profile, on, progress)
+        layers, fitted = [Layer(PLANES, layer), Layer(RESIDUAL, exact)], start + fitting
         if volume.voxels < _SMALL or 16 * len(exact) < volume.voxels:
             # a small or nearly empty series: a model is not always worth its parameters
             whole = stored.encode(volume.values)
@@ -70,7 +70,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         if not np.array_equal(decoded, expected):
             raise VerificationError("The bitstream does not decode to what was encoded; nothing was written.")
     verified = perf_counter()
-    seconds = fitted - start, encoded - fitted, verified - encoded
+    seconds = fitted - start, encoded - (fitted if bound is None else start), verified - encoded
     report = _report(volume, expected, bitstream, tuple(layers), profile.name, on, seconds)
     return Encoded(bitstream, report)
 
@@ -184,6 +184,34 @@ def _base(parsed: Container, device: torch.device, times: Sequence[int] | None =
         return sparse.evaluate(sparse.from_bytes(layer, parsed.shape), device, times)
     data = parsed.layer(PLANES) or b""
     return synthesis.evaluate(synthesis.from_bytes(data, parsed.shape), parsed.shape, device, times)
+
+
+def _exact(
+    values: NDArray[np.int32], bound: int, profile: Profile, device: torch.device, progress: Progress
+) -> tuple[bytes, bytes, NDArray[np.int32], float]:
+    """-> (planes layer, residual layer, what that decodes to, seconds that the planes took).
+
+    The planes are fitted beside the rest, where there is a core for them: their small steps can use one thread only.
+    """
+    ended = False
+
+    def beside(step: str, fraction: float) -> None:
+        if ended:
+            raise CancelledError
+
+    def planes_of() -> tuple[bytes, float]:
+        start = perf_counter()
+        layer = _planes(values, profile, device, beside if workers.count > 1 else progress)
+        return layer, perf_counter() - start
+
+    with threads(device) as workers:
+        fitting = workers.start(planes_of)
+        try:
+            exact, expected = residual.encode(values, bound, profile, device, progress)
+            layer, seconds = fitting.result()
+        finally:
+            ended = True
+    return layer, exact, expected, seconds
 
 
 def _planes(values: NDArray[np.int32], profile: Profile, device: torch.device, progress: Progress) -> bytes:

@@ -26,6 +26,7 @@ class EncodeReport:
 
     PSNR: the peak is max − min of the stored values of the series. worst_frame_psnr_db: of the frame (one slice at one time) that
     came out worst, under the same peak. ssim: see `metrics.ssim`. All three are measured on what the bitstream decodes to.
+    fit_seconds: of the planes. In exact kinds they are fitted beside the rest, so encode_seconds, of all but the proof, holds them.
     """
 
     shape: tuple[int, int, int, int]

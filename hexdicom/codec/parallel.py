@@ -6,8 +6,9 @@ do, they wait more than they work. So each operation runs on one thread, and the
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+_outside: ContextVar[int] = ContextVar("threads of torch outside of `threads`")
 
 
 class Threads:
@@ -32,14 +35,28 @@ class Threads:
             return [function(part) for part in parts]
         return list(self._pool.map(function, parts))
 
+    def start(self, function: Callable[[], Result]) -> Future[Result]:
+        """Run it beside what follows; on a GPU, whose turn comes one by one, it has ended when this returns."""
+        if self.count == 1:
+            done: Future[Result] = Future()
+            done.set_result(function())
+            return done
+        return self._pool.submit(function)
+
+
+def count() -> int:
+    """How many threads torch would use, were it not for `threads`."""
+    return _outside.get(torch.get_num_threads())
+
 
 @contextmanager
 def threads(device: torch.device) -> Iterator[Threads]:
-    """While it lasts, or while a function that it decorates runs, torch runs every operation on one thread."""
-    count = torch.get_num_threads()
+    """While it lasts, or while a function that it decorates runs, torch runs every operation on one thread. It may be nested."""
+    inside, token = torch.get_num_threads(), _outside.set(count())
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield Threads(device, pool, count)
+        with ThreadPoolExecutor(count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield Threads(device, pool, count())
     finally:
-        torch.set_num_threads(count)
+        torch.set_num_threads(inside)
+        _outside.reset(token)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _EXAMPLES, _HELD_OUT, _TRIED = 300_000, 60_000, 20_000  # to learn from, to judge what was learned by, to choose a prior by
 _RENEW = 150  # steps on one sample: each example is seen about twice, so that a large series is not learned by heart
+_SHARES = 3  # of the steps, at least so many samples: the next is drawn meanwhile
 _BATCH = 4096
 _VOXELS_PER_STEP = 300
 _LARGE, _MOST_TIMES = 1 << 24, 2.0
@@ -76,9 +77,10 @@ def adapt(
     as_it_is = _bits(network, None, held_out) * voxels
     planes = None if learns == "network" else FieldPlanes(shape, field.nodes_for(shape), 0)
     network.requires_grad_(learns != "planes")
+    renew = min(_RENEW, -(-steps // _SHARES))
     with ThreadPoolExecutor(1) as pool:  # the next sample is drawn while the network learns from this one
-        samples = _samples(pool, series, min(_EXAMPLES, 2 * voxels), max_error, steps)
-        fitted = _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, voxels, progress)
+        samples = _samples(pool, series, min(_EXAMPLES, _BATCH * renew, 2 * voxels), max_error, -(-steps // renew))
+        fitted = _fit(network, planes, torch.from_numpy(start / units).float(), samples, steps, renew, voxels, progress)
     if not fitted:
         log.error("the network could not learn from this series and is kept as it was", extra={"event": "fit.failed"})
         return unchanged(prior)
@@ -108,15 +110,15 @@ def adapt(
     return adapted if adapted is not None and bits < as_it_is else unchanged(prior)
 
 
-def _samples(pool: ThreadPoolExecutor, series: sampling.Series, count: int, max_error: int, steps: int) -> Iterator[Examples]:
-    """A sample for every _RENEW steps, each with its own seed, shuffled: a batch is then a slice, not a gather"""
+def _samples(pool: ThreadPoolExecutor, series: sampling.Series, size: int, max_error: int, count: int) -> Iterator[Examples]:
+    """So many samples, each with its own seed, shuffled: a batch is then a slice, not a gather"""
 
     def draw(seed: int) -> Examples:
-        some = sampling.sample(series, count, max_error, np.random.default_rng(seed))
+        some = sampling.sample(series, size, max_error, np.random.default_rng(seed))
         return some.part(torch.randperm(len(some), generator=torch.Generator().manual_seed(seed)))
 
     following = pool.submit(draw, 1)
-    for seed in range(2, -(-steps // _RENEW) + 1):
+    for seed in range(2, count + 1):
         drawn = following.result()
         following = pool.submit(draw, seed)
         yield drawn
@@ -129,18 +131,19 @@ def _fit(
     start: torch.Tensor,
     samples: Iterator[Examples],
     steps: int,
+    renew: int,
     voxels: int,
     progress: Callable[[float], None],
 ) -> bool:
-    """-> whether it came to anything: to numbers"""
+    """renew: steps on one sample. -> whether it came to anything: to numbers"""
     optimiser = Soap(list(network.parameters()))
     of_planes = None if planes is None else torch.optim.Adam(planes.parameters(), fused=True)
     train = next(samples)
     for step in range(steps):
-        if step and step % _RENEW == 0:
+        if step and step % renew == 0:
             train = next(samples)
         pace = (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.005) * min(1.0, (step + 1) / 30)
-        begin = step % _RENEW % max(1, len(train) // _BATCH) * _BATCH
+        begin = step % renew % max(1, len(train) // _BATCH) * _BATCH
         part = train.part(slice(begin, begin + _BATCH))
         loss = network.bits(part, _field(planes, part)).mean()
         # bits of the changes under a Laplace distribution, per voxel: a small series moves the prior less

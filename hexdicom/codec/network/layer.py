@@ -8,18 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from hexdicom.codec import compiled, logistic
 from hexdicom.codec.network import adapt, field, prior, references, sampling, stream, tables, walk
 from hexdicom.codec.network.neighbours import OFFSETS
 from hexdicom.codec.network.parameters import Adapted, Parameters, from_reader
+from hexdicom.codec.parallel import count
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError, Truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from hexdicom.codec.interface import Progress
@@ -150,7 +151,7 @@ class _Coder:
     def _run(self, task: Callable[[int], None], parts: Sequence[int], progress: Callable[[float], None]) -> None:
         """Tasks on as many threads as torch would use, without the interpreter lock while a slice is coded."""
         total = len(parts) * int(np.prod(self._slice))
-        pool = ThreadPoolExecutor(torch.get_num_threads())
+        pool = ThreadPoolExecutor(count())
         try:
             futures = [pool.submit(task, part) for part in parts]
             waiting = set(futures)
