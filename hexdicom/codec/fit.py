@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hexdicom.codec import planes
+from hexdicom.codec.adam import Adam
 from hexdicom.codec.parallel import threads
 
 if TYPE_CHECKING:
@@ -54,14 +55,12 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
         for n, nodes in zip(target.shape, model.size.nodes, strict=True)
     ]
     network = [model.weight1, model.bias1, model.weight2, model.bias2]
-    initial = [0.03 * rate, 0.01 * rate]
-    groups = [{"params": parameters, "lr": start} for parameters, start in zip((list(model.planes), network), initial, strict=True)]
-    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
+    initial = [0.03 * rate] * len(model.planes) + [0.01 * rate] * len(network)
+    optimiser = Adam([*model.planes, *network], (0.9, 0.99))
     generator = torch.Generator().manual_seed(steps)
     error = torch.full((), math.nan, device=device)
     for step in range(steps):
-        for group, start in zip(optimiser.param_groups, initial, strict=True):
-            group["lr"] = start * min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
+        pace = min(1, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         chosen = grid(target.shape, _GRID_VOXELS, generator)
         voxels = target
         for axis, index in enumerate(chosen):
@@ -69,10 +68,10 @@ def _descend(model: SixPlanes, target: torch.Tensor, low: int, scale: float, ste
         wanted = (voxels.to(torch.float32) - low) * scale  # (T', Z', Y', X')
         rows = [weight[index.to(device)] for weight, index in zip(weights, chosen, strict=True)]
         loss = (model(rows, rounded=step >= _ROUND_FROM * steps) - wanted).square().mean()
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network, 10.0)
-        optimiser.step()
+        optimiser.step([start * pace + 1e-5 for start in initial])
         error = loss.detach() if step <= _ROUND_FROM * steps else 0.95 * error + 0.05 * loss.detach()
         if step % 10 == 0:
             progress("planes", step / steps)

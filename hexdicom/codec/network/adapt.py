@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from hexdicom.codec.adam import Adam
 from hexdicom.codec.network import field, rounding, sampling, weights
 from hexdicom.codec.network.field import FieldPlanes
 from hexdicom.codec.network.model import CausalNetwork, load, no_field
@@ -137,7 +138,7 @@ def _fit(
 ) -> bool:
     """renew: steps on one sample. -> whether it came to anything: to numbers"""
     optimiser = Soap(list(network.parameters()))
-    of_planes = None if planes is None else torch.optim.Adam(planes.parameters(), fused=True)
+    of_planes = None if planes is None else Adam(list(planes.parameters()), (0.9, 0.999))
     train = next(samples)
     for step in range(steps):
         if step and step % renew == 0:
@@ -159,9 +160,8 @@ def _fit(
             optimiser.step(_RATE * pace)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return False
-        if of_planes is not None:
-            of_planes.param_groups[0]["lr"] = _FIELD_RATE * pace
-            of_planes.step()
+        if planes is not None and of_planes is not None:
+            of_planes.step([_FIELD_RATE * pace] * len(planes.planes))
         if step % 10 == 0 or step == steps - 1:
             network.project()
             progress(step / steps)
