@@ -24,8 +24,8 @@ class Profile:
         many bytes hold. All three are met from the good side: dB within 0.03, sizes within 2 % (unless all is said in fewer).
     channels, hidden, steps: exact kinds only: k of the planes of the preview, the width of its decoder network (a small series has
         fewer) and the Adam steps of its fit.
-    prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: whichever predicts best), and the most
-        steps that adapt it to a large series; one below 2^24 voxels gets up to twice as many, a very small one fewer.
+    prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: the best of the widest),
+        and the most steps that adapt it to a large series; one below 2^24 voxels gets up to twice as many, a very small one fewer.
     learns: exact kinds only: what adapts, the network, the six planes that drive it, or all of it. For ablations.
     """
 

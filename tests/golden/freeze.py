@@ -83,6 +83,7 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "rounded-near-lossless-2": (cine(), Profile(prior=8, adapt_steps=0, max_error=2, **near)),
         "rounded-near-lossless-9-int16": (wide("int16"), Profile(max_error=9, **near)),
         "rounded-lossless-wide-uint16": (wide("uint16"), Profile(**QUICK)),
+        "rounded-lossless-narrow": (cine(8, 2, 48, 48), Profile(prior=10, adapt_steps=40, **QUICK)),
         # sparse planes; v1-lossy was frozen when the lossy profile was the planes layer alone
         "sparse-lossy": (cine(), Profile(kind="lossy", ratio=25)),
         "sparse-across-slices": (alike(), Profile(kind="lossy", ratio=12)),

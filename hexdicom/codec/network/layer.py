@@ -45,7 +45,6 @@ def encode(
     """(T, Z, Y, X) -> (layer, what it decodes to)"""
     shape = _shape(values)
     order = references.choose(values)
-    candidates = [prior.load(number) for number in (prior.numbers() if prior_number == prior.BEST else [prior_number])]
     low, high = int(values.min()), int(values.max())
 
     def code(
@@ -58,7 +57,7 @@ def encode(
         return parameters, *walk.encode(parameters, values, max_error, device, share)
 
     series = sampling.describe(values, values, order, np.random.default_rng(0))
-    chosen = adapt.choose(series, candidates, max_error)
+    chosen = adapt.choose(series, prior.candidates(prior_number), max_error)
     if max_error:
         # what is decoded within a bound is smoother than the series: the network learns from what it will see
         _, _, seen = code(series, adapt.unchanged(chosen), chosen.number, "first pass")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FOLDER = shipped.folder(__package__, "priors")
-BEST = 0  # in a profile: whichever predicts the series best
+BEST = 0  # in a profile: whichever of the widest predicts the series best; narrow ones are quick, and learn less
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ def load(number: int) -> Prior:
 def numbers() -> list[int]:
     """Those of the shipped priors."""
     return shipped.numbers(_FOLDER)
+
+
+def candidates(number: int) -> list[Prior]:
+    """The prior that a profile asks for, or those that BEST stands for."""
+    if number != BEST:
+        return [load(number)]
+    shipped_priors = [load(one) for one in numbers()]
+    return [one for one in shipped_priors if one.hidden == max(other.hidden for other in shipped_priors)]
 
 
 def from_bytes(data: bytes) -> tuple[tuple[int, ...], NDArray[np.float64]]:

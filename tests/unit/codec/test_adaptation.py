@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexdicom.codec import fit, symbols
-from hexdicom.codec.network import adapt, field, rounding, sampling, weights
+from hexdicom.codec.adam import Adam
+from hexdicom.codec.network import adapt, field, prior, rounding, sampling, weights
 from hexdicom.codec.network.model import CausalNetwork, Examples, load, no_field
 from hexdicom.codec.network.neighbours import FIELD_CHANNELS, VALUES
 from hexdicom.codec.network.prior import load as load_prior
@@ -193,3 +194,24 @@ def test_each_part_adapts_by_itself(learns: adapt.Learns) -> None:
 def test_a_profile_learns_only_what_there_is() -> None:
     with pytest.raises(ProfileError, match="cannot learn"):
         Profile(learns="everything")  # type: ignore[arg-type]
+
+
+def test_adam_is_the_one_of_torch() -> None:
+    generator = torch.Generator().manual_seed(4)
+    ours = [torch.randn(3, 5, generator=generator), torch.randn(7, generator=generator)]
+    theirs = [torch.nn.Parameter(one.clone()) for one in ours]
+    adam, reference = Adam(ours, (0.9, 0.99)), torch.optim.Adam(theirs, lr=0.03, betas=(0.9, 0.99))
+    for _ in range(30):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        adam.step([0.03, 0.03])
+        reference.step()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other.detach())
+
+
+def test_a_narrow_prior_is_for_who_names_it() -> None:
+    assert prior.load(10).hidden == (32, 32, 16)
+    assert [one.number for one in prior.candidates(10)] == [10]
+    assert {one.hidden for one in prior.candidates(prior.BEST)} == {(64, 64, 32)}

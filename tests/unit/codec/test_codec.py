@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +15,9 @@ from hexdicom.codec import Profile, container, fit, planes
 from hexdicom.errors import BitstreamError, ProfileError, VolumeError
 from hexdicom.metrics import psnr
 from hexdicom.volume import CineVolume
+
+if TYPE_CHECKING:
+    from hexdicom.codec import Progress
 
 QUICK = Profile(steps=20, channels=4, hidden=4)
 
@@ -145,3 +152,29 @@ def test_error_bound_and_layers_must_agree() -> None:
 def test_profiles_that_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(ProfileError):
         Profile(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_failed_encoding_does_not_wait_for_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def endless(values: object, size: object, steps: int, device: object, progress: Progress) -> NoReturn:
+        try:
+            while True:
+                time.sleep(0.01)
+                progress("planes", 0.5)
+        finally:
+            ended.set()
+
+    def failing(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hexdicom.codec.fit.fit", endless)
+    monkeypatch.setattr("hexdicom.codec.residual.encode", failing)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            codec.encode(CineVolume(np.arange(4 * 2 * 32 * 32, dtype=np.int16).reshape(4, 2, 32, 32)), Profile())
+    finally:
+        torch.set_num_threads(before)
+    assert ended.is_set()
