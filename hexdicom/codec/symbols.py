@@ -192,12 +192,12 @@ def best_tables(parts: Sequence[tuple[Ints, Ints, Ints]], contexts: int) -> tupl
             place = context.astype(np.int64) * size + ((offset + 8) >> shift) * logistic.SYMBOLS + symbol
             histogram += np.bincount(place, minlength=contexts * size)
         table = histogram.reshape(contexts, size)
-        for low_level in range(0 if shift == 0 else 28, logistic.LEVELS):
-            for kind in range(logistic.SHAPES):
-                cost = table @ costs[low_level, kind] + shift * table.sum(1)
-                better = cost < best_cost
-                best_cost[better] = cost[better]
-                level[better], shape[better] = low_level + 4 * shift, kind
+        first = 0 if shift == 0 else 28
+        cost = table @ costs[first:].reshape(-1, size).T + shift * table.sum(1, keepdims=True)  # (contexts, levels · SHAPES)
+        least = cost.argmin(1)
+        better = (lowest := cost[np.arange(contexts), least]) < best_cost
+        best_cost[better] = lowest[better]
+        level[better], shape[better] = (least // logistic.SHAPES + first + 4 * shift)[better], (least % logistic.SHAPES)[better]
         if largest >> shift < 16:
             break
     return level, shape
