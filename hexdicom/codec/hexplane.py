@@ -178,7 +178,8 @@ def _checked(parsed: Container) -> Container:
 def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
     layer = parsed.layer(SPARSE)
     if layer is not None:
-        return first.decode(layer, parsed.shape, device, times)
+        maps = first.from_bytes(layer, parsed.shape)
+        return maps.values(range(parsed.shape[0]) if times is None else times, range(parsed.shape[1]), device)
     layer = parsed.layer(FILTERED)
     if layer is not None:
         return sparse.evaluate(sparse.from_bytes(layer, parsed.shape), device, times)

@@ -134,7 +134,8 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                                 value = _lowered(value, abs(real[z, r, top + y, left + x]), price, p / 65536, more)
                                 q[z, r, top + y, left + x] = value
                         some = code(coder, data, 1 if value else 0, p, reading)
-                        cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
+                        if not reading:
+                            cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
                         learn_sets(seen, slots, ZEROS, weights, sets, 3, logits, p, some, rates)
                         if not some:
                             continue
@@ -148,7 +149,8 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                         sets[0] = _SIGN + (level * 3 + order) * SIGNS
                         p = mix_sets(seen, slots, SIGNS, weights, sets, 1, logits, squash, stretch)
                         negative = code(coder, data, 1 if value < 0 else 0, p, reading)
-                        cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
+                        if not reading:
+                            cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
                         learn_sets(seen, slots, SIGNS, weights, sets, 1, logits, p, negative, rates)
                         outside, sister = _grade(4 * (above + beside)), _grade(4 * sisters)
                         size = np.int64(1)
@@ -163,7 +165,8 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                             sets[1] = _SIZE_1 + whole_grade * SIZES
                             p = mix_sets(seen, slots, SIZES, weights, sets, 2, logits, squash, stretch)
                             more = code(coder, data, 1 if abs(value) > size else 0, p, reading)
-                            cost[z, r, b] -= np.log2((p if more else 65536 - p) / 65536)
+                            if not reading:
+                                cost[z, r, b] -= np.log2((p if more else 65536 - p) / 65536)
                             learn_sets(seen, slots, SIZES, weights, sets, 2, logits, p, more, rates)
                             if not more:
                                 break
