@@ -15,7 +15,7 @@ from hexdicom.codec.compiled.jit import njit
 def run(maps, z, step, units, limits, weights, biases, widths, found):
     """found[y, x] = what a filter says of slice z.
 
-    maps: (Z, Y, X) int64. units: that of a step in the inputs, and what a sum is multiplied by to be an input of the layer after it.
+    maps: (Z, Y, X) int64. units: that of a step in the inputs, and what a sum is multiplied by to be an input of the layer after.
     limits: of the inputs and of those of the other layers. weights: (L, H, C, 3, 3), biases: (L, H), 0 beyond the widths of a
     layer, H even. widths: (L + 1,) planes before each layer and after the last. found: (Y, X) int64.
     """
@@ -47,7 +47,7 @@ def run(maps, z, step, units, limits, weights, biases, widths, found):
 
 @njit(fastmath=True)
 def _two(planes, y, count, first, second, bias, sums):
-    """Row y of two outputs, of `count` planes (C, 3, X + 2). Two at once, as the nine values that they share take longest to fetch."""
+    """Row y of two outputs, from `count` planes (C, 3, X + 2). Two at once: the nine values that they share take long to fetch."""
     one, two = sums[0], sums[1]
     one[:] = bias[0]
     two[:] = bias[1]

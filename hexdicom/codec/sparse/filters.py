@@ -65,7 +65,7 @@ class Filter:
         return found
 
     def _filled(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-        """-> all weights and all biases in one array each, 0 beyond the widths of their layer, and these widths; see `convolve.run`"""
+        """-> weights and biases of all layers in an array each, 0 beyond the widths of a layer, and these widths: `convolve.run`"""
         widths = np.array([INPUTS, *(len(bias) for bias in self.biases)], np.int64)
         most = int(widths.max()) + 1 & ~1
         weights = np.zeros((len(self.weights), most, most, 3, 3), self.weights[0].dtype)

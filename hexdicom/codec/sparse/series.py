@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from hexdicom.codec import parallel
 from hexdicom.codec.compiled import lifting
-from hexdicom.codec.parallel import threads
 from hexdicom.codec.sparse import bands
 from hexdicom.errors import BitstreamError
 
@@ -85,8 +85,7 @@ class Maps:
             frames = sums.add_(0.5).floor_().clamp_(self.low, self.high).to(torch.int32).cpu().numpy()
             values[:, place] = frames.reshape(-1, height, width)
 
-        with threads(device) as workers:
-            workers.map(synthesise, range(len(slices)))
+        parallel.over(device, synthesise, range(len(slices)))
         return values
 
 

@@ -209,7 +209,7 @@ def test_threads_and_slices_do_not_change_what_is_decoded() -> None:
         torch.set_num_threads(threads)
     assert np.array_equal(codec.decode(bitstream, slices=[2, 0]).values, whole[:, [2, 0]])
     assert np.array_equal(codec.preview(bitstream, times=[4]).values, whole[[4]])
-    assert not codec.slices_alone(bitstream)
+    assert not codec.open(bitstream).slices_alone
 
 
 def test_a_curve_is_what_its_encodings_are() -> None:
