@@ -65,3 +65,18 @@ class Access:
         sources = [source for source, needed in enumerate(self._slices.values()) if needed <= here]
         values = self._frames.values(slices=slices)
         yield from originals(self._manifest, self._headers, sources, values, slices)
+
+    def original(self, time: int, slice_: int) -> Restored:
+        """The instance that holds a frame, proved by its SHA-256.
+
+        Raises ProfileError where there is no such frame, ArchiveError (one that does not come back as it was, too), BitstreamError.
+        """
+        self._frames.check([time], [slice_])
+        geometry = self._manifest.geometry
+        source = geometry.frames[time * geometry.shape[1] + slice_].instance
+        needed = sorted(list(self._slices.values())[source])
+        values = self._frames.values(slices=needed)
+        (one,) = originals(self._manifest, self._headers, [source], values, needed)
+        if one.state == "damaged":
+            raise ArchiveError(f"Instance {one.sop_instance_uid} is damaged: it does not come back as it was archived.")
+        return one

@@ -56,15 +56,16 @@ class Frames:
 
     def frame(self, time: int, slice_: int) -> NDArray[Any]:
         """-> (Y, X) stored values, the caller's own. Raises ProfileError where there is no such frame, BitstreamError."""
-        self._check([time], [slice_])
+        self.check([time], [slice_])
         return _typed(self._source.frame(time, slice_), self.dtype)
 
     def values(self, times: Some = None, slices: Some = None, progress: Progress = silent) -> NDArray[Any]:
         """-> (len(times), len(slices), Y, X): all, or those named, in their order. Raises as `frame` does. Nothing is kept."""
-        self._check(times or (), slices or ())
+        self.check(times or (), slices or ())
         return _typed(self._source.values(times, slices, progress), self.dtype)
 
-    def _check(self, times: Sequence[int], slices: Sequence[int]) -> None:
+    def check(self, times: Sequence[int], slices: Sequence[int]) -> None:
+        """Raise ProfileError where one of them does not exist."""
         for name, wanted, count in (("Time", times, self.shape[0]), ("Slice", slices, self.shape[1])):
             for one in wanted:
                 if not 0 <= one < count:
