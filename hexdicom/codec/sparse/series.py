@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hexdicom.codec import parallel
-from hexdicom.codec.compiled import lifting
+from hexdicom.codec.compiled import lifting, sums
 from hexdicom.codec.sparse import bands
 from hexdicom.errors import BitstreamError
 
@@ -76,17 +76,25 @@ class Maps:
     def values(self, times: Sequence[int], slices: Sequence[int], device: torch.device) -> NDArray[np.int32]:
         """-> (len(times), len(slices), Y, X) stored values"""
         _, channels, height, width = self.maps.shape
-        values = np.empty((len(times), len(slices), height, width), np.int32)
-        across = torch.from_numpy(self.functions[list(times)]).to(device)
+        functions = self.functions[list(times)]
+        found = np.empty((len(times), len(slices), height * width), np.int32)
 
         def synthesise(place: int) -> None:
-            stack = torch.from_numpy(self.maps[slices[place]].reshape(channels, height * width)).to(device, torch.float64)
-            sums = (across @ stack).mul_(1 / (1 << (UNIT + PRECISION)))  # below 2^52 before: exact in doubles
-            frames = sums.add_(0.5).floor_().clamp_(self.low, self.high).to(torch.int32).cpu().numpy()
-            values[:, place] = frames.reshape(-1, height, width)
+            maps = self.maps[slices[place]].reshape(channels, height * width)
+            if device.type == "cpu":
+                sums.combine(maps, functions, UNIT + PRECISION, self.low, self.high, place, found)
+            else:
+                found[:, place] = self.on(device, maps, functions)
 
         parallel.over(device, synthesise, range(len(slices)))
-        return values
+        return found.reshape(len(times), len(slices), height, width)
+
+    def on(self, device: torch.device, maps: NDArray[np.int32], functions: NDArray[np.float64]) -> NDArray[np.int32]:
+        """`compiled.sums.combine` in torch, for any device: (R, n) maps and (T, R) functions -> (T, n)"""
+        products = torch.from_numpy(functions).to(device) @ torch.from_numpy(maps).to(device, torch.float64)
+        rounded = products.mul_(1 / (1 << (UNIT + PRECISION))).add_(0.5).floor_()
+        found: NDArray[np.int32] = rounded.clamp_(self.low, self.high).to(torch.int32).cpu().numpy()
+        return found
 
 
 def opened(maps: NDArray[np.int32], times: NDArray[np.int64], precision: NDArray[np.int64], low: int, high: int) -> Maps:
