@@ -30,6 +30,7 @@ _LIMIT = 8 * STEP  # plane values lie in −8..8
 _WEIGHT_LIMIT = 1 << 16  # first layer: −16..16
 _OUTPUT_SHIFT = 20  # bits behind the point of the sum of the second layer
 _OUTPUT_LIMIT = 1 << 36
+_TILE = 1 << 13  # places of a frame at once, on the CPU: what is computed of them stays in its cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,19 @@ class Grid:
         weight2 = _tensor(self.model.weight2, self.device)
         coarse, fine = (table.to(self.device) for table in _exponentials())
         values = np.empty((len(times), len(slices), *yx.shape[:2]), np.int32)
+        rows = max(1, _TILE // yx.shape[1]) if self.device.type == "cpu" else len(yx)
 
         def synthesise(place: tuple[int, int]) -> None:
             t, z = times[place[0]], slices[place[1]]
             along_x = _shift(zx[z] * tx[t], UNIT)  # (X, k)
             along_y = _shift(_shift(zy[z] * ty[t], UNIT) * tz[t, z], UNIT)  # (Y, k)
-            h = _shift(_shift(yx * along_x[None], UNIT) * along_y[:, None], UNIT)  # (Y, X, k), eq. 1
-            exponent = _shift(h @ weight1 + bias1, UNIT).clamp(-(8 << UNIT), (8 << UNIT) - 1).to(torch.int64) + (8 << UNIT)
-            hidden = coarse[exponent >> 6] * fine[exponent & 63] >> 16  # (Y, X, m) in 1/4096
-            grey = _shift(hidden.to(torch.float64) @ weight2 + self.model.bias2, _OUTPUT_SHIFT)  # (Y, X)
-            values[place] = grey.clamp(self.model.low, self.model.high).to(torch.int32).cpu().numpy()
+            for top in range(0, len(yx), rows):
+                part = slice(top, top + rows)
+                h = _shift(_shift(yx[part] * along_x[None], UNIT) * along_y[part, None], UNIT)  # (rows, X, k), eq. 1
+                exponent = _shift(h @ weight1 + bias1, UNIT).clamp_(-(8 << UNIT), (8 << UNIT) - 1).to(torch.int64).add_(8 << UNIT)
+                hidden = (coarse[exponent >> 6] * fine[exponent & 63]) >> 16  # (rows, X, m) in 1/4096
+                grey = _shift(hidden.to(torch.float64) @ weight2 + self.model.bias2, _OUTPUT_SHIFT)  # (rows, X)
+                values[place][part] = grey.clamp_(self.model.low, self.model.high).to(torch.int32).cpu().numpy()
 
         parallel.over(self.device, synthesise, list(np.ndindex(len(times), len(slices))))
         return values
@@ -120,8 +124,8 @@ def _tensor(array: NDArray[np.int64], device: torch.device) -> torch.Tensor:
 
 
 def _shift(values: torch.Tensor, bits: int) -> torch.Tensor:
-    """Divide by 2^bits, to the nearest integer, halves up."""
-    return torch.floor(values * (1 / (1 << bits)) + 0.5)
+    """Divide by 2^bits, in place, to the nearest integer, halves up."""
+    return values.mul_(1 / (1 << bits)).add_(0.5).floor_()
 
 
 @cache
