@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hexdicom.codec import container
-from hexdicom.codec.interface import Encoded, EncodeReport, Info, LayerSize, Progress
+from hexdicom.codec.interface import Encoded, EncodeReport, Info, LayerSize, Progress, silent
 from hexdicom.codec.profile import Profile
+from hexdicom.volume import CineVolume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hexdicom.volume import CineVolume
+    from hexdicom.codec.frames import Frames
 
 __all__ = [
     "EncodeReport",
@@ -30,8 +31,8 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "open",
     "preview",
-    "slices_alone",
 ]
 
 
@@ -52,7 +53,7 @@ def encode(
     """
     from hexdicom.codec import hexplane
 
-    return hexplane.encode(volume, profile, device, verify, progress or _silent)
+    return hexplane.encode(volume, profile, device, verify, progress or silent)
 
 
 def decode(
@@ -60,19 +61,36 @@ def decode(
 ) -> CineVolume:
     """The series, bit for bit as the encoder saw it decoded. Raises BitstreamError, ProfileError.
 
-    slices: only these, in this order, (T, len(slices), Y, X). A slice is the least that is decoded alone; it takes its share of the
-    time that the series takes.
+    slices: only these, in this order, (T, len(slices), Y, X). Of an exact archive a slice is the least that is decoded
+    alone; it takes its share of the time that the series takes.
     """
-    from hexdicom.codec import hexplane
-
-    return hexplane.decode(bitstream, slices, device, progress or _silent)
+    return CineVolume(open(bitstream, device=device).values(None, slices, progress or silent))
 
 
 def preview(bitstream: bytes, *, times: Sequence[int] | None = None, device: str = "auto") -> CineVolume:
     """What the six planes alone show, of all times or of those named: (len(times), Z, Y, X). Raises BitstreamError."""
+    return CineVolume(open(bitstream, preview=True, device=device).values(times))
+
+
+def open(bitstream: bytes, *, preview: bool = False, device: str = "auto", keep: int = 1 << 28) -> Frames:
+    """Parse a bitstream once and get frames of it, as a viewer does. Raises BitstreamError, ProfileError.
+
+    preview: what the six planes alone show, which in an exact archive is there much sooner.
+    keep: bytes of decoded slices of an exact archive that are kept, those asked for last; one at least.
+
+    Of the lossy profile all that frames have in common is decoded here, and a frame takes milliseconds. Of an exact archive the
+    first frame of a slice takes the share of that slice in the time of all, the others nothing.
+
+    >>> import numpy as np
+    >>> from hexdicom.volume import CineVolume
+    >>> series = CineVolume(np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5))
+    >>> frames = open(encode(series, Profile()).bitstream)
+    >>> frames.shape, frames.frame(1, 2).tolist() == series.values[1, 2].tolist()
+    ((2, 3, 4, 5), True)
+    """
     from hexdicom.codec import hexplane
 
-    return hexplane.preview(bitstream, times, device)
+    return hexplane.opened(bitstream, preview, device, keep)
 
 
 def curve(
@@ -84,7 +102,7 @@ def curve(
     """
     from hexdicom.codec import hexplane
 
-    return hexplane.curve(volume, ratios, points, device, progress or _silent)
+    return hexplane.curve(volume, ratios, points, device, progress or silent)
 
 
 def inspect(bitstream: bytes) -> Info:
@@ -92,16 +110,6 @@ def inspect(bitstream: bytes) -> Info:
     parsed = container.unpack(bitstream)
     layers = tuple(LayerSize(layer.name, len(layer.data)) for layer in parsed.layers)
     return Info(parsed.version, parsed.shape, parsed.dtype, parsed.max_error, layers)
-
-
-def slices_alone(bitstream: bytes) -> bool:
-    """Whether one slice is decoded in its share of the time of all; else every call of `decode` takes the time of all.
-
-    Raises BitstreamError.
-    """
-    from hexdicom.codec import hexplane
-
-    return hexplane.slices_alone(bitstream)
 
 
 def attach(bitstream: bytes, data: bytes) -> bytes:
@@ -117,7 +125,3 @@ def attach(bitstream: bytes, data: bytes) -> bytes:
 def attachment(bitstream: bytes) -> bytes | None:
     """What `attach` put there. Raises BitstreamError."""
     return container.unpack(bitstream).layer(container.ATTACHMENT)
-
-
-def _silent(step: str, fraction: float) -> None:
-    """Progress that nobody wants to see."""

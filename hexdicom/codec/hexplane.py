@@ -6,28 +6,26 @@ import math
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from hexdicom.codec import container, fit, planes, residual, stored, synthesis
-from hexdicom.codec.container import ATTACHMENT, FILTERED, PLANES, RESIDUAL, SPARSE, STORED, Container, Layer
+from hexdicom.codec.container import FILTERED, PLANES, RESIDUAL, STORED, Container, Layer
+from hexdicom.codec.frames import Frames
 from hexdicom.codec.interface import Encoded, EncodeReport, LayerSize
 from hexdicom.codec.parallel import threads
-from hexdicom.codec.sparse import control, first
-from hexdicom.codec.sparse import model as sparse
-from hexdicom.errors import BitstreamError, ProfileError, VerificationError
+from hexdicom.codec.sparse import control
+from hexdicom.errors import ProfileError, VerificationError
 from hexdicom.metrics import psnr, ssim, worst_frame_psnr
-from hexdicom.volume import CineVolume
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from hexdicom.codec.interface import Progress
     from hexdicom.codec.profile import Profile
+    from hexdicom.volume import CineVolume
 
 _SMALLEST = 4096  # voxels; below, the parameters of a model outweigh what it saves
 _SMALL = 1 << 20
@@ -66,7 +64,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
             "The planes came out worse than a flat grey; nothing was written.", hint="Ask for more bytes or a higher quality."
         )
     if verify:
-        decoded = decode(bitstream, None, device, lambda _, fraction: progress("verify", fraction)).values
+        decoded = Frames(bitstream, False, on, 0).values(progress=lambda _, fraction: progress("verify", fraction))
         if not np.array_equal(decoded, expected):
             raise VerificationError("The bitstream does not decode to what was encoded; nothing was written.")
     verified = perf_counter()
@@ -115,43 +113,9 @@ def _report(
     )
 
 
-def decode(bitstream: bytes, slices: Sequence[int] | None, device: str, progress: Progress) -> CineVolume:
-    """See `hexdicom.codec.decode`."""
-    parsed = _checked(container.unpack(bitstream))
-    for z in slices or ():
-        if not 0 <= z < parsed.shape[1]:
-            raise ProfileError(f"Slice {z} does not exist.", hint=f"The series has the slices 0 to {parsed.shape[1] - 1}.")
-    exact = parsed.layer(RESIDUAL)
-    if exact is not None:
-        on = resolve(device)
-        stream = residual.parse(exact, parsed.shape)
-        values = residual.decode(stream, lambda: _base(parsed, on), parsed.max_error or 0, on, progress, slices)
-        return CineVolume(_typed(values, parsed.dtype))
-    data = parsed.layer(STORED)
-    whole = (
-        _typed(_base(parsed, resolve(device)), parsed.dtype) if data is None else stored.decode(data, parsed.shape, parsed.dtype)
-    )
-    return CineVolume(whole if slices is None else np.ascontiguousarray(whole[:, list(slices)]))
-
-
-def preview(bitstream: bytes, times: Sequence[int] | None, device: str) -> CineVolume:
-    """See `hexdicom.codec.preview`."""
-    parsed = _checked(container.unpack(bitstream))
-    for time in times or ():
-        if not 0 <= time < parsed.shape[0]:
-            raise ProfileError(f"Time {time} does not exist.", hint=f"The series has the times 0 to {parsed.shape[0] - 1}.")
-    data = parsed.layer(STORED)
-    if data is not None:
-        values = stored.decode(data, parsed.shape, parsed.dtype)
-        return CineVolume(values if times is None else values[list(times)])
-    return CineVolume(_typed(_base(parsed, resolve(device), times), parsed.dtype))
-
-
-def slices_alone(bitstream: bytes) -> bool:
-    """See `hexdicom.codec.slices_alone`."""
-    parsed = _checked(container.unpack(bitstream))
-    exact = parsed.layer(RESIDUAL)
-    return exact is not None and residual.slices_alone(residual.parse(exact, parsed.shape))
+def opened(bitstream: bytes, preview: bool, device: str, keep: int) -> Frames:
+    """See `hexdicom.codec.open`."""
+    return Frames(bitstream, preview, resolve(device), keep)
 
 
 def resolve(device: str) -> torch.device:
@@ -161,29 +125,6 @@ def resolve(device: str) -> torch.device:
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ProfileError(f"Device {device!r} is not available here.", hint="Use auto or cpu.")
     return torch.device(device)
-
-
-def _checked(parsed: Container) -> Container:
-    kinds = {layer.kind for layer in parsed.layers} - {ATTACHMENT}
-    bound = parsed.max_error
-    if not (
-        (kinds == {STORED} and bound == 0)
-        or (kinds in ({PLANES}, {SPARSE}, {FILTERED}) and bound is None)
-        or (kinds == {PLANES, RESIDUAL} and bound is not None)
-    ):
-        raise BitstreamError("The bitstream's error bound and its layers contradict one another.")
-    return parsed
-
-
-def _base(parsed: Container, device: torch.device, times: Sequence[int] | None = None) -> NDArray[np.int32]:
-    layer = parsed.layer(SPARSE)
-    if layer is not None:
-        return first.decode(layer, parsed.shape, device, times)
-    layer = parsed.layer(FILTERED)
-    if layer is not None:
-        return sparse.evaluate(sparse.from_bytes(layer, parsed.shape), device, times)
-    data = parsed.layer(PLANES) or b""
-    return synthesis.evaluate(synthesis.from_bytes(data, parsed.shape), parsed.shape, device, times)
 
 
 def _exact(
@@ -223,10 +164,3 @@ def _planes(values: NDArray[np.int32], profile: Profile, device: torch.device, p
     size = planes.adaptive_size((t, z, y, x), 2 * values.size, profile.ratio, profile.channels, profile.hidden)
     model = fit.fit(values, size, profile.steps, device, progress)
     return synthesis.to_bytes(synthesis.rounded(model, int(values.min()), int(values.max())))
-
-
-def _typed(values: NDArray[np.int32], dtype: str) -> NDArray[Any]:
-    limits = np.iinfo(dtype)
-    if values.min() < limits.min or values.max() > limits.max:
-        raise BitstreamError(f"The bitstream holds values that do not fit into {dtype}.")
-    return values.astype(dtype)

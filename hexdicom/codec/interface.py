@@ -12,6 +12,10 @@ class Progress(Protocol):
     def __call__(self, step: str, fraction: float) -> None: ...
 
 
+def silent(step: str, fraction: float) -> None:
+    """Progress that nobody wants to see."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerSize:
     """A layer of the bitstream and the bytes it takes."""

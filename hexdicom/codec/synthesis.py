@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec import plane_coding
+from hexdicom.codec import parallel, plane_coding
 from hexdicom.codec.parallel import threads
 from hexdicom.codec.planes import AXES, PLANES, STEP, SixPlanes, Size, interpolation
 from hexdicom.codec.reader import Reader
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ _LIMIT = 8 * STEP  # plane values lie in −8..8
 _WEIGHT_LIMIT = 1 << 16  # first layer: −16..16
 _OUTPUT_SHIFT = 20  # bits behind the point of the sum of the second layer
 _OUTPUT_LIMIT = 1 << 36
+_TILE = 1 << 13  # places of a frame at once, on the CPU: what is computed of them stays in its cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,49 +71,61 @@ def rounded(model: SixPlanes, low: int, high: int) -> Rounded:
     )
 
 
-def evaluate(
-    model: Rounded, shape: tuple[int, int, int, int], device: torch.device, times: Sequence[int] | None = None
-) -> NDArray[np.int32]:
-    """-> (len(times) or T, Z, Y, X) stored values. Any frame costs the same: nothing before it is needed."""
-    with threads(device) as workers:
-        frame = _synthesis(model, shape, device)
-        return np.stack(workers.map(frame, range(shape[0]) if times is None else times))
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The planes at every sample of a series: any frame is computed from them, and nothing before it is needed.
 
+    planes: yx, zx, zy, tx, ty, tz as (a, b, k) in 1/4096.
+    """
 
-def _synthesis(model: Rounded, shape: tuple[int, int, int, int], device: torch.device) -> Callable[[int], NDArray[np.int32]]:
-    """-> the function that computes the (Z, Y, X) frame of a time"""
+    model: Rounded
+    planes: tuple[torch.Tensor, ...]
+    device: torch.device
 
-    def tensor(array: NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(array).to(device, torch.float64)
+    def values(self, times: Sequence[int], slices: Sequence[int]) -> NDArray[np.int32]:
+        """-> (len(times), len(slices), Y, X) stored values"""
+        yx, zx, zy, tx, ty, tz = self.planes
+        weight1, bias1 = _tensor(self.model.weight1, self.device), _tensor(self.model.bias1, self.device) * (1 << UNIT)
+        weight2 = _tensor(self.model.weight2, self.device)
+        coarse, fine = (table.to(self.device) for table in _exponentials())
+        values = np.empty((len(times), len(slices), *yx.shape[:2]), np.int32)
+        rows = max(1, _TILE // yx.shape[1]) if self.device.type == "cpu" else len(yx)
 
-    full = []
-    for name, plane in zip(PLANES, model.planes, strict=True):
-        rows, columns = (tensor(interpolation(shape[a], model.size.nodes[a])) for a in (AXES.index(name[0]), AXES.index(name[1])))
-        upsampled = torch.einsum("ai,ijk->ajk", rows, tensor(plane))
-        full.append(_shift(torch.einsum("bj,ajk->abk", columns, upsampled), 6 + 16 - UNIT))  # (a, b, k) in 1/4096
-    yx, zx, zy, tx, ty, tz = full
-    weight1, bias1 = tensor(model.weight1), tensor(model.bias1) * (1 << UNIT)
-    weight2 = tensor(model.weight2)
-    coarse, fine = (table.to(device) for table in _exponentials())
-
-    def frame_of(t: int) -> NDArray[np.int32]:
-        frame = np.empty(shape[1:], np.int32)
-        for z in range(shape[1]):
+        def synthesise(place: tuple[int, int]) -> None:
+            t, z = times[place[0]], slices[place[1]]
             along_x = _shift(zx[z] * tx[t], UNIT)  # (X, k)
             along_y = _shift(_shift(zy[z] * ty[t], UNIT) * tz[t, z], UNIT)  # (Y, k)
-            h = _shift(_shift(yx * along_x[None], UNIT) * along_y[:, None], UNIT)  # (Y, X, k), eq. 1
-            exponent = _shift(h @ weight1 + bias1, UNIT).clamp(-(8 << UNIT), (8 << UNIT) - 1).to(torch.int64) + (8 << UNIT)
-            hidden = coarse[exponent >> 6] * fine[exponent & 63] >> 16  # (Y, X, m) in 1/4096
-            grey = _shift(hidden.to(torch.float64) @ weight2 + model.bias2, _OUTPUT_SHIFT)  # (Y, X)
-            frame[z] = grey.clamp(model.low, model.high).to(torch.int32).cpu().numpy()
-        return frame
+            for top in range(0, len(yx), rows):
+                part = slice(top, top + rows)
+                h = _shift(_shift(yx[part] * along_x[None], UNIT) * along_y[part, None], UNIT)  # (rows, X, k), eq. 1
+                exponent = _shift(h @ weight1 + bias1, UNIT).clamp_(-(8 << UNIT), (8 << UNIT) - 1).to(torch.int64).add_(8 << UNIT)
+                hidden = (coarse[exponent >> 6] * fine[exponent & 63]) >> 16  # (rows, X, m) in 1/4096
+                grey = _shift(hidden.to(torch.float64) @ weight2 + self.model.bias2, _OUTPUT_SHIFT)  # (rows, X)
+                values[place][part] = grey.clamp_(self.model.low, self.model.high).to(torch.int32).cpu().numpy()
 
-    return frame_of
+        parallel.over(self.device, synthesise, list(np.ndindex(len(times), len(slices))))
+        return values
+
+
+def on_grid(model: Rounded, shape: tuple[int, int, int, int], device: torch.device) -> Grid:
+    """Interpolate the planes to the samples of a (T, Z, Y, X) series."""
+    full = []
+    with threads(device):
+        for name, plane in zip(PLANES, model.planes, strict=True):
+            axes = AXES.index(name[0]), AXES.index(name[1])
+            rows, columns = (_tensor(interpolation(shape[a], model.size.nodes[a]), device) for a in axes)
+            upsampled = torch.einsum("ai,ijk->ajk", rows, _tensor(plane, device))
+            full.append(_shift(torch.einsum("bj,ajk->abk", columns, upsampled), 6 + 16 - UNIT))  # (a, b, k) in 1/4096
+    return Grid(model, tuple(full), device)
+
+
+def _tensor(array: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(array).to(device, torch.float64)
 
 
 def _shift(values: torch.Tensor, bits: int) -> torch.Tensor:
-    """Divide by 2^bits, to the nearest integer, halves up."""
-    return torch.floor(values * (1 / (1 << bits)) + 0.5)
+    """Divide by 2^bits, in place, to the nearest integer, halves up."""
+    return values.mul_(1 / (1 << bits)).add_(0.5).floor_()
 
 
 @cache

@@ -99,6 +99,9 @@ def test_codec(tmp_path: Path, run: Run) -> None:
     np.save(tmp_path / "a.npy", np.arange(3 * 2 * 8 * 9, dtype=np.int16).reshape(3, 2, 8, 9))
     check("codec encode", run("codec", "encode", tmp_path / "a.npy", "-o", tmp_path / "a.hxd"))
     check("codec curve", run("codec", "curve", tmp_path / "a.npy", "--points", 2, "--from-ratio", 5, "--to-ratio", 2))
+    waits = run("bench", "frames", tmp_path / "a.hxd", "--rounds", 1)
+    check("bench frames", waits)
+    assert all(value > 0 for name, value in waits["archives"][0].items() if name.endswith("_seconds"))
     bare = run("inspect", tmp_path / "a.hxd")
     assert paths(bare) <= {name.removesuffix("[]") for name in documented("inspect")}
     assert {"version", "bytes"} <= set(bare)

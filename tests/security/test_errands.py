@@ -138,6 +138,18 @@ def test_a_picture_of_the_nodes_store_is_told(site: Site, archive: Path, tmp_pat
     assert event_of(opened) == ("110103", "R", "0")
 
 
+def test_a_frame_of_the_nodes_store_is_told(site: Site, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(archive, site.settings.store)
+    monkeypatch.setenv("HEXDICOM_CONFIG", str(site.config))
+    frame = ["frame", str(site.settings.store), "--time", "0", "--slice", "1", "--out"]
+    assert cli.run([*frame, str(tmp_path / "heart.npy")]) == 0
+    assert cli.run([*frame, str(tmp_path / "heart.dcm")]) == 0
+    seen, opened, written = site.trail()
+    assert event_of(seen) == event_of(opened) == ("110103", "R", "0")
+    assert event_of(written) == ("110106", "R", "0")
+    assert number(written) == {MR: 1}
+
+
 def test_a_machine_without_a_node_restores_as_before(site: Site, archive: Path, tmp_path: Path) -> None:
     shutil.rmtree(site.settings.state)
     head = dcmread(next(archive.glob("*.dcm")))

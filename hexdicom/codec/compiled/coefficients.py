@@ -70,6 +70,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     nothing = np.zeros(room, np.int16)
     signs = np.zeros((slices + 1, channels, room), np.int8)
     filled = np.zeros((slices + 1, channels + 1, len(bands)), np.int64)
+    above_row, sisters_row, beside_row, behind_row, below_row = np.zeros((5, q.shape[3]), np.int16)
     lower = real.shape[0] > 0
     code_times(times, coder, data, seen, _TIMES, rates, reading, cost[0, :, 0])
     for z in range(slices):
@@ -94,20 +95,28 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                 if not some:
                     continue
                 for y in range(height):
+                    first = place + y * stride
+                    if parent >= 0:
+                        _, _, _, _, high, wide, _, start, step = bands[parent]
+                        start += min(y >> 1, high - 1) * step
+                        wide = max(wide, 1)  # where a parent has no columns, there is nothing in this one
+                        _around(here, start, step, wide, above_row)
+                    else:
+                        start, wide = first, width
+                        above_row[:width] = 0
+                    sisters_row[:width] = 0
+                    for k in range(kind):
+                        _add_around(here, bands[b - 1 - k, 7] + y * stride, stride, width, sisters_row)
+                    _around(near, first, stride, width, beside_row)
+                    _around(far, first, stride, width, behind_row)
+                    _around(last, first, stride, width, below_row)
+                    _add_around(second, first, stride, width, below_row)
+                    row, over, beyond = here[first - 2 :], here[first - stride - 1 :], here[first - 2 * stride :]
                     for x in range(width):
-                        i = place + y * stride + x
-                        causal = 2 * (here[i - 1] + here[i - stride]) + here[i - stride - 1] + here[i - stride + 1]
-                        causal += here[i - 2] + here[i - 2 * stride]
-                        above, lead = np.int64(0), np.int64(0)
-                        if parent >= 0:
-                            _, _, _, _, high, wide, _, first, step = bands[parent]
-                            lead = first + min(y >> 1, high - 1) * step + min(x >> 1, wide - 1)
-                            above = _around(here, lead, step)
-                        sisters = np.int64(0)
-                        for k in range(kind):
-                            sisters += _around(here, bands[b - 1 - k, 7] + y * stride + x, stride)
-                        beside, behind = _around(near, i, stride), _around(far, i, stride)
-                        below = _around(last, i, stride) + _around(second, i, stride)
+                        i = first + x
+                        causal = 2 * (row[x + 1] + over[x + 1]) + over[x] + over[x + 2] + row[x] + beyond[x]
+                        above, sisters = np.int64(above_row[min(x >> 1, wide - 1)]), np.int64(sisters_row[x])
+                        beside, behind, below = np.int64(beside_row[x]), np.int64(behind_row[x]), np.int64(below_row[x])
                         total = 2 * (causal + above + beside) + sisters + behind + below
                         whole = 2 * (causal + below) + above + sisters + beside
                         rough, grade, deep = _rough(causal), _grade(4 * causal), _grade(4 * below)
@@ -119,7 +128,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                         slots[4] = _Z4 + (min(r, 10) * 4 + depth) * _BANDS + band
                         slots[5] = _Z5 + (sum_grade * _BANDS + band) * 4 + depth
                         slots[6] = _Z6 + (whole_grade * _BANDS + band) * 3 + order
-                        slots[7] = _Z7 + ((_rough((whole + 2) >> 2) * 6 + _rough(here[i - 1])) * 6 + _rough(here[i - stride])) * 8
+                        slots[7] = _Z7 + ((_rough((whole + 2) >> 2) * 6 + _rough(row[x + 1])) * 6 + _rough(over[x + 1])) * 8
                         slots[7] += level
                         sets[0] = ((level * 3 + order) * 6 + rough) * ZEROS
                         sets[1] = _ZERO_1 + (_rough(below) * 6 + _rough(above)) * ZEROS
@@ -134,21 +143,23 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                                 value = _lowered(value, abs(real[z, r, top + y, left + x]), price, p / 65536, more)
                                 q[z, r, top + y, left + x] = value
                         some = code(coder, data, 1 if value else 0, p, reading)
-                        cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
+                        if not reading:
+                            cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
                         learn_sets(seen, slots, ZEROS, weights, sets, 3, logits, p, some, rates)
                         if not some:
                             continue
                         one, two = last_sign[i] + 1, second_sign[i] + 1
-                        before, over = sign[i - 1] + 1, sign[i - stride] + 1
-                        ahead = sign[lead] + 1 if parent >= 0 else np.int64(1)
+                        before, higher = sign[i - 1] + 1, sign[i - stride] + 1
+                        ahead = sign[start + min(x >> 1, wide - 1)] + 1 if parent >= 0 else np.int64(1)
                         slots[0] = _S0 + (((one * 3 + two) * 4 + min(last[i], 3)) * 8 + level) * 3 + order
-                        slots[1] = _S1 + (before * 3 + over) * _BANDS + band
+                        slots[1] = _S1 + (before * 3 + higher) * _BANDS + band
                         slots[2] = _S2 + (ahead * 4 + (y & 1) * 2 + (x & 1)) * _BANDS + band
-                        slots[3] = _S3 + ((one * 3 + before) * 3 + over) * _BANDS + band
+                        slots[3] = _S3 + ((one * 3 + before) * 3 + higher) * _BANDS + band
                         sets[0] = _SIGN + (level * 3 + order) * SIGNS
                         p = mix_sets(seen, slots, SIGNS, weights, sets, 1, logits, squash, stretch)
                         negative = code(coder, data, 1 if value < 0 else 0, p, reading)
-                        cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
+                        if not reading:
+                            cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
                         learn_sets(seen, slots, SIGNS, weights, sets, 1, logits, p, negative, rates)
                         outside, sister = _grade(4 * (above + beside)), _grade(4 * sisters)
                         size = np.int64(1)
@@ -163,7 +174,8 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                             sets[1] = _SIZE_1 + whole_grade * SIZES
                             p = mix_sets(seen, slots, SIZES, weights, sets, 2, logits, squash, stretch)
                             more = code(coder, data, 1 if abs(value) > size else 0, p, reading)
-                            cost[z, r, b] -= np.log2((p if more else 65536 - p) / 65536)
+                            if not reading:
+                                cost[z, r, b] -= np.log2((p if more else 65536 - p) / 65536)
                             learn_sets(seen, slots, SIZES, weights, sets, 2, logits, p, more, rates)
                             if not more:
                                 break
@@ -180,10 +192,20 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     return coder[PLACE]
 
 
-@njit(inline="always")
-def _around(plane, i, stride):
-    """The magnitude at a place, twice, and those of its four neighbours."""
-    return np.int64(2 * plane[i] + plane[i - 1] + plane[i + 1] + plane[i - stride] + plane[i + stride])
+@njit()
+def _around(plane, first, stride, width, found):
+    """Of the places of a row: the magnitude there, twice, and those of its four neighbours. first: the first of them."""
+    row, over, under = plane[first - 1 :], plane[first - stride :], plane[first + stride :]
+    for x in range(width):
+        found[x] = 2 * row[x + 1] + row[x] + row[x + 2] + over[x] + under[x]
+
+
+@njit()
+def _add_around(plane, first, stride, width, found):
+    """The same, added to what is there."""
+    row, over, under = plane[first - 1 :], plane[first - stride :], plane[first + stride :]
+    for x in range(width):
+        found[x] += 2 * row[x + 1] + row[x] + row[x + 2] + over[x] + under[x]
 
 
 @njit(inline="always")

@@ -1,4 +1,4 @@
-"""The inverse 9/7 wavelet in integers, by lifting. Specified in docs/format.md, section 8.5."""
+"""From coefficients to what they stand for: the inverse 9/7 wavelet in integers, by lifting. Format, section 8.5."""
 
 from __future__ import annotations
 
@@ -13,51 +13,96 @@ LIMIT = 1 << 38  # of every value before and after a level
 
 
 @njit()
+def dequantise(q, r, step, places, found):
+    """Coefficients of channel r in the unit of `step`. q: (Z, R, Y, X). found: (Z, Y, X).
+
+    places: by how many 1/256 of a step magnitudes of 0, 1, 2 and more lie above their integer.
+    """
+    for z in range(q.shape[0]):
+        for y in range(q.shape[2]):
+            row, out = q[z, r, y], found[z, y]
+            for x in range(len(out)):
+                size = np.int64(abs(row[x]))
+                value = min((256 * size + places[min(size, 3)]) * step >> 8, LIMIT)
+                out[x] = (value if row[x] > 0 else -value) if size else 0
+
+
+@njit()
 def inverse(plane, heights, widths):
     """Undo all levels in place. plane: (Y, X) int64. heights, widths: of the lowest band of each level, the whole plane first."""
-    line = np.empty(max(plane.shape), np.int64)
+    room = np.empty(plane.size, np.int64)
+    low, high = np.empty(widths[0], np.int64), np.empty(widths[0], np.int64)
     for level in range(len(heights) - 1, 0, -1):
-        height, width = heights[level - 1], widths[level - 1]
-        for x in range(width):
-            if height > 1:
-                for y in range(height):
-                    line[y] = plane[y, x]
-                _line(line, heights[level], height, plane[:height, x])
+        height, width, half = heights[level - 1], widths[level - 1], widths[level]
+        rows = room[: height * width].reshape(height, width)
+        _across(plane, heights[level], rows)
         for y in range(height):
+            row, out = rows[y], plane[y]
             if width > 1:
-                line[:width] = plane[y, :width]
-                _line(line, widths[level], width, plane[y, :width])
-            for x in range(width):
-                plane[y, x] = min(max(plane[y, x], -LIMIT), LIMIT)
+                _scale(row[:half], LOW_GAIN, low[:half])
+                _scale(row[half:], HIGH_GAIN, high[: width - half])
+                _along(low[:half], high[: width - half])
+                for x in range(width - half):
+                    out[2 * x] = min(max(low[x], -LIMIT), LIMIT)
+                    out[2 * x + 1] = min(max(high[x], -LIMIT), LIMIT)
+                if width & 1:
+                    out[width - 1] = min(max(low[half - 1], -LIMIT), LIMIT)
+            else:
+                out[0] = min(max(row[0], -LIMIT), LIMIT)
 
 
 @njit()
 def inverse_along(stack, lengths):
     """The same along the first axis. stack: (Z, n) int64. lengths: as heights."""
-    line = np.empty(stack.shape[0], np.int64)
+    room = np.empty(stack.size, np.int64)
+    width = stack.shape[1]
     for level in range(len(lengths) - 1, 0, -1):
         length = lengths[level - 1]
         if length < 2:
             continue
-        for i in range(stack.shape[1]):
-            for z in range(length):
-                line[z] = stack[z, i]
-            _line(line, lengths[level], length, stack[:length, i])
-            for z in range(length):
-                stack[z, i] = min(max(stack[z, i], -LIMIT), LIMIT)
+        rows = room[: length * width].reshape(length, width)
+        _across(stack, lengths[level], rows)
+        for z in range(length):
+            for x in range(width):
+                stack[z, x] = min(max(rows[z, x], -LIMIT), LIMIT)
 
 
-@njit(inline="always")
-def _line(line, half, length, out):
-    """line: `half` low, then the high coefficients. out: (length,) the samples"""
+@njit()
+def _across(plane, half, rows):
+    """rows: one level of what the first rows of `plane` hold, undone down the columns, all of a row at once."""
+    height, width = rows.shape
+    if height == 1:
+        rows[0] = plane[0, :width]
+        return
     for i in range(half):
-        out[2 * i] = (line[i] * LOW_GAIN + 32768) >> 16
-    for i in range(length - half):
-        out[2 * i + 1] = (line[half + i] * HIGH_GAIN + 32768) >> 16
+        _scale(plane[i, :width], LOW_GAIN, rows[2 * i])
+    for i in range(height - half):
+        _scale(plane[half + i, :width], HIGH_GAIN, rows[2 * i + 1])
     for step in range(4):
-        factor = LIFTING[step]
-        for i in range(step & 1, length, 2):
+        for y in range(step & 1, height, 2):
             # beyond an end, the neighbour on the other side
-            left = out[i - 1] if i > 0 else out[1]
-            right = out[i + 1] if i + 1 < length else out[length - 2]
-            out[i] -= ((left + right) * factor + 32768) >> 16
+            _lift(rows[y], rows[y - 1 if y > 0 else 1], rows[y + 1 if y + 1 < height else height - 2], LIFTING[step])
+
+
+@njit()
+def _along(low, high):
+    """One level of a line, in place. low: the even samples; high: the odd ones, as many or one less."""
+    n, m = len(low), len(high)
+    for step in (0, 2):
+        _lift(low[:1], high[:1], high[:1], LIFTING[step])
+        _lift(low[1:m], high[: m - 1], high[1:], LIFTING[step])
+        _lift(low[m:], high[m - 1 :], high[m - 1 :], LIFTING[step])
+        _lift(high[: n - 1], low[: n - 1], low[1:], LIFTING[step + 1])
+        _lift(high[n - 1 :], low[n - 1 :], low[n - 1 :], LIFTING[step + 1])
+
+
+@njit()
+def _scale(values, gain, out):
+    for i in range(len(out)):
+        out[i] = (values[i] * gain + 32768) >> 16
+
+
+@njit()
+def _lift(values, left, right, factor):
+    for i in range(len(values)):
+        values[i] -= ((left[i] + right[i]) * factor + 32768) >> 16

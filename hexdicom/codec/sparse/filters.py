@@ -53,19 +53,27 @@ class Filter:
     def __call__(self, maps: NDArray[np.int64], step: int, workers: Threads) -> NDArray[np.int64]:
         """-> (Z, Y, X) what to add to the maps of one channel, in 2^-14 steps. maps: in the unit of `step`, within ±MAP_LIMIT."""
 
-        def one(z: int) -> NDArray[np.int64]:
-            height, width = maps.shape[1] + 2, maps.shape[2] + 2
-            planes = np.zeros((INPUTS, height, width), np.float32)
-            convolve.describe(maps, z, step, STEP_UNIT, INPUT_LIMIT, planes)
-            for number, (weights, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-                if number:
-                    convolve.activate(planes, np.float32(HIDDEN_UNIT / (1 << SUM_BITS)), np.float32(HIDDEN_LIMIT))
-                found = np.zeros((len(bias), height, width), np.float32)
-                convolve.convolve(planes, weights, bias, found)
-                planes = found
-            return planes[0, 1:-1, 1:-1].astype(np.int64)
+        weights, biases, widths = self._filled()
+        units = np.float32(STEP_UNIT), np.float32(HIDDEN_UNIT / (1 << SUM_BITS))
+        limits = np.float32(INPUT_LIMIT), np.float32(HIDDEN_LIMIT)
+        found = np.empty_like(maps)
 
-        return np.stack(workers.map(one, range(len(maps))))
+        def one(z: int) -> None:
+            convolve.run(maps, z, step, units, limits, weights, biases, widths, found[z])
+
+        workers.map(one, range(len(maps)))
+        return found
+
+    def _filled(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """-> weights and biases of all layers in an array each, 0 beyond the widths of a layer, and these widths: `convolve.run`"""
+        widths = np.array([INPUTS, *(len(bias) for bias in self.biases)], np.int64)
+        most = int(widths.max()) + 1 & ~1
+        weights = np.zeros((len(self.weights), most, most, 3, 3), self.weights[0].dtype)
+        biases = np.zeros(weights.shape[:2], weights.dtype)
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            weights[number, : len(bias), : weight.shape[1]] = weight
+            biases[number, : len(bias)] = bias
+        return weights, biases, widths
 
 
 def strengthened(maps: NDArray[np.int64], change: NDArray[np.int64], step: int, strength: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from hexdicom.codec.compiled import binary, maps
 from hexdicom.codec.parallel import threads
@@ -13,16 +14,11 @@ from hexdicom.codec.sparse import bands, filters, series
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
-    from numpy.typing import NDArray
+    from hexdicom.codec.sparse.series import Maps
 
 
-def decode(
-    layer: bytes, shape: tuple[int, int, int, int], device: torch.device, wanted: Sequence[int] | None = None
-) -> NDArray[np.int32]:
-    """-> (len(wanted) or T, Z, Y, X) stored values of a (T, Z, Y, X) series. Raises BitstreamError."""
+def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Maps:
+    """Parse a layer of a (T, Z, Y, X) series. Raises BitstreamError."""
     reader = Reader(layer, "sparse planes layer")
     (step,) = reader.fields("I")
     low, high = reader.fields("2i")
@@ -41,11 +37,11 @@ def decode(
     found = np.zeros(coefficients.shape, np.int32)
 
     def invert(r: int) -> None:
-        stack = series.dequantised(coefficients[:, r], step, centres)
+        stack = series.dequantised(coefficients, r, step, centres)
         bands.inverse(stack, levels)
         bands.inverse_along(stack.reshape(len(stack), -1), slice_levels)
-        found[:, r] = np.clip(stack, -filters.MAP_LIMIT, filters.MAP_LIMIT)
+        found[:, r] = np.clip(stack, -filters.MAP_LIMIT, filters.MAP_LIMIT, out=stack)
 
-    with threads(device) as workers:
+    with threads(torch.device("cpu")) as workers:
         workers.map(invert, range(channels))
-        return series.combined(found, times, precision, (low, high), wanted, device, workers)
+    return series.opened(found, times, precision, low, high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from hexdicom.codec.compiled import binary, coefficients
 from hexdicom.codec.parallel import threads
@@ -16,10 +17,10 @@ from hexdicom.errors import BitstreamError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from numpy.typing import NDArray
 
     from hexdicom.codec.parallel import Threads
+    from hexdicom.codec.sparse.series import Maps
 
 MOST_STRENGTH = 255
 _NOTHING = np.zeros((0, 0, 0, 0), np.float32)
@@ -112,14 +113,19 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
 
 def evaluate(model: Sparse, device: torch.device, wanted: Sequence[int] | None = None) -> NDArray[np.int32]:
     """-> (len(wanted) or T, Z, Y, X) stored values"""
-    with threads(device) as workers:
+    maps = synthesise(model)
+    return maps.values(range(model.times.shape[1]) if wanted is None else wanted, range(len(model.coefficients)), device)
+
+
+def synthesise(model: Sparse) -> Maps:
+    """The maps as a decoder has them before it makes values: undone and filtered."""
+    with threads(torch.device("cpu")) as workers:
         found = unfiltered(model, len(model.precision), workers)
         if model.filter:
             maps = found[:, 0].astype(np.int64)
             change = filters.load(model.filter)(maps, model.step, workers)
             found[:, 0] = filters.strengthened(maps, change, model.step, model.strength)
-        bounds = model.low, model.high
-        return series.combined(found, model.times, model.precision, bounds, wanted, device, workers)
+    return series.opened(found, model.times, model.precision, model.low, model.high)
 
 
 def unfiltered(model: Sparse, channels: int, workers: Threads) -> NDArray[np.int32]:
@@ -129,7 +135,7 @@ def unfiltered(model: Sparse, channels: int, workers: Threads) -> NDArray[np.int
     table, _ = bands.table(height, width, model.levels)
 
     def invert(r: int) -> None:
-        stack = series.dequantised(model.coefficients[:, r], model.step, model.centres)
+        stack = series.dequantised(model.coefficients, r, model.step, model.centres)
         for level, _, top, left, height, width, *_ in table:
             part = stack[:, top : top + height, left : left + width]
             if model.slice_levels[level] and part.any():
@@ -137,7 +143,7 @@ def unfiltered(model: Sparse, channels: int, workers: Threads) -> NDArray[np.int
                 bands.inverse_along(flat, model.slice_levels[level])
                 part[:] = flat.reshape(part.shape)
         bands.inverse(stack, model.levels)
-        found[:, r] = np.clip(stack, -filters.MAP_LIMIT, filters.MAP_LIMIT)
+        found[:, r] = np.clip(stack, -filters.MAP_LIMIT, filters.MAP_LIMIT, out=stack)
 
     workers.map(invert, range(channels))
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from hexdicom.codec.compiled import lifting
+from hexdicom.codec import parallel
+from hexdicom.codec.compiled import lifting, sums
 from hexdicom.codec.sparse import bands
 from hexdicom.errors import BitstreamError
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hexdicom.codec.parallel import Threads
     from hexdicom.codec.reader import Reader
 
     Shape = tuple[int, int, int, int]
@@ -26,7 +27,6 @@ MOST_STEP = 1 << 29
 MOST_PER_BYTE = 1 << 16  # coefficients; a few bytes must not take gigabytes of memory
 UNIT = 6  # bits behind the point of steps and maps
 PRECISION = 14  # bits behind the point of the finest time function
-CENTRES = 3  # magnitudes 1, 2 and more have a place of their own in their step
 _TIME_LIMIT = 1 << 15
 _MOST_CENTRE = 127
 
@@ -51,30 +51,53 @@ def read_precision(reader: Reader, channels: int, shape: Shape, length: int) -> 
     return precision
 
 
-def dequantised(q: NDArray[np.int32], step: int, centres: Sequence[int]) -> NDArray[np.int64]:
-    """Coefficients in the unit of `step`. centres: by how many 1/256 of a step each magnitude lies above its integer."""
-    size = np.abs(q).astype(np.int64)
-    places = np.array([0, *centres], np.int64)
-    values: NDArray[np.int64] = np.minimum((256 * size + places[np.minimum(size, CENTRES)]) * step >> 8, lifting.LIMIT) * np.sign(q)
-    return values
+def dequantised(q: NDArray[np.int32], r: int, step: int, centres: Sequence[int]) -> NDArray[np.int64]:
+    """-> (Z, Y, X) coefficients of channel r in the unit of `step`. q: (Z, R, Y, X).
+
+    centres: by how many 1/256 of a step each magnitude lies above its integer.
+    """
+    found = np.empty((len(q), *q.shape[2:]), np.int64)
+    lifting.dequantise(q, r, step, np.array([0, *centres], np.int64), found)
+    return found
 
 
-def combined(
-    maps: NDArray[np.int32], times: NDArray[np.int64], precision: NDArray[np.int64], bounds: tuple[int, int],
-    wanted: Sequence[int] | None, device: torch.device, workers: Threads,
-) -> NDArray[np.int32]:  # fmt: skip
-    """-> (len(wanted) or T, Z, Y, X) stored values within `bounds`. maps: (Z, R, Y, X). times: (R, T) as they are in the stream."""
-    slices, channels, height, width = maps.shape
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """All that stored values follow from: any of them is a small sum.
+
+    maps: (Z, R, Y, X) in 1/64 stored values. functions: (T, R) of time, in 2^-14. low, high: bounds of the values.
+    """
+
+    maps: NDArray[np.int32]
+    functions: NDArray[np.float64]
+    low: int
+    high: int
+
+    def values(self, times: Sequence[int], slices: Sequence[int], device: torch.device) -> NDArray[np.int32]:
+        """-> (len(times), len(slices), Y, X) stored values"""
+        _, channels, height, width = self.maps.shape
+        functions = self.functions[list(times)]
+        found = np.empty((len(times), len(slices), height * width), np.int32)
+
+        def synthesise(place: int) -> None:
+            maps = self.maps[slices[place]].reshape(channels, height * width)
+            if device.type == "cpu":
+                sums.combine(maps, functions, UNIT + PRECISION, self.low, self.high, place, found)
+            else:
+                found[:, place] = self.on(device, maps, functions)
+
+        parallel.over(device, synthesise, range(len(slices)))
+        return found.reshape(len(times), len(slices), height, width)
+
+    def on(self, device: torch.device, maps: NDArray[np.int32], functions: NDArray[np.float64]) -> NDArray[np.int32]:
+        """`compiled.sums.combine` in torch, for any device: (R, n) maps and (T, R) functions -> (T, n)"""
+        products = torch.from_numpy(functions).to(device) @ torch.from_numpy(maps).to(device, torch.float64)
+        rounded = products.mul_(1 / (1 << (UNIT + PRECISION))).add_(0.5).floor_()
+        found: NDArray[np.int32] = rounded.clamp_(self.low, self.high).to(torch.int32).cpu().numpy()
+        return found
+
+
+def opened(maps: NDArray[np.int32], times: NDArray[np.int64], precision: NDArray[np.int64], low: int, high: int) -> Maps:
+    """times: (R, T) as they are in the stream. precision: (R,) bits behind their point."""
     functions = np.clip(times << (PRECISION - precision)[:, None], -_TIME_LIMIT, _TIME_LIMIT)
-    functions = functions[:, list(wanted)] if wanted is not None else functions
-    values = np.empty((functions.shape[1], slices, height, width), np.int32)
-    across = torch.from_numpy(np.ascontiguousarray(functions.T)).to(device, torch.float64)
-
-    def synthesise(z: int) -> None:
-        stack = torch.from_numpy(maps[z].reshape(channels, height * width)).to(device, torch.float64)
-        sums = torch.floor((across @ stack) * (1 / (1 << (UNIT + PRECISION))) + 0.5)  # sums below 2^52 are exact in doubles
-        frames = sums.clamp(*bounds).to(torch.int32).cpu().numpy()
-        values[:, z] = frames.reshape(-1, height, width)
-
-    workers.map(synthesise, range(slices))
-    return values
+    return Maps(maps, np.ascontiguousarray(functions.T, np.float64), low, high)

@@ -31,6 +31,7 @@ COMMANDS = {
     "inspect": (f"{_PLACE}.inspect:inspect", "Show what an archive or a bitstream holds, without decoding it."),
     "explain": (f"{_PLACE}.explain:explain", "Say how files would be assembled to 4-D series, and why not."),
     "preview": (f"{_PLACE}.preview:preview", "Draw an archive from its base layer alone."),
+    "frame": (f"{_PLACE}.frame:frame", "Get a single frame out of an archive."),
     "codec": (f"{_PLACE}.codec:codec", "Code arrays (.npy, .nii) without DICOM."),
     "node": (f"{_PLACE}.node:node", "Set up, check and run a node."),
     "bench": (f"{_PLACE}.bench:bench", "Measure on this machine."),

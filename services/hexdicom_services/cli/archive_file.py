@@ -24,7 +24,9 @@ def bitstream(path: Path) -> bytes:
     """Raises NotFound, ArchiveError, BitstreamError."""
     if is_bitstream(path):
         return read_bytes(path)
-    contents = [read_bytes(file) for file in scan([path])]
-    if path.is_dir():
-        contents = [content for content in contents if is_archive_object(content)]
-    return open_archive([read_part(content) for content in contents]).archive.payload
+    return open_archive([read_part(read_bytes(part)) for part in parts(path)]).archive.payload
+
+
+def parts(path: Path) -> list[Path]:
+    """The file that is named, or the archive objects in a folder."""
+    return [file for file in scan([path]) if not path.is_dir() or is_archive_object(read_bytes(file))]

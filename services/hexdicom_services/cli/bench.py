@@ -13,7 +13,7 @@ import click
 
 from hexdicom_services.cli import bench_output
 from hexdicom_services.cli.files import read_bytes, write_whole
-from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, table
+from hexdicom_services.cli.output import PARTLY_DONE, emit, json_option, messages, screen, size, table
 from hexdicom_services.cli.profile_options import device_option
 
 if TYPE_CHECKING:
@@ -181,6 +181,38 @@ def receive(instances: int, rounds: int, associations: tuple[int, ...], processe
             f"{one['cpu_seconds_per_instance'] * 1000:.2f}",
             ", ".join(f"{value:.0f}" for value in one["rounds"]),
         )
+    screen().print(rows)
+
+
+@bench.command()
+@click.argument("archives", metavar="ARCHIVE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--preview", is_flag=True, help="Of exact archives: from the base layer alone.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Rounds; the fastest counts.")
+@device_option
+@json_option
+def frames(archives: tuple[Path, ...], preview: bool, rounds: int, device: str, as_json: bool) -> None:
+    """How long a viewer waits for a frame.
+
+    ARCHIVE is an archive object, a folder with the parts of one, or an .hxd file. Measured are opening, the first frame of a
+    slice, every other frame, and decoding everything. Starting the process is not in it.
+    """
+    from hexdicom_services.cli.archive_file import bitstream
+    from hexdicom_services.cli.bench_frames import measure
+
+    found = []
+    with messages().status("decoding") as line:
+        for archive in archives:
+            line.update(archive.name)
+            found.append({"archive": archive.name, **measure(bitstream(archive), preview, rounds, device)})
+    if as_json:
+        emit({"rounds": rounds, "preview": preview, "archives": found})
+        return
+    columns = ("archive", "bytes", "open", "new slice", "frame", "slowest", "all")
+    rows = table(*columns, right=columns[1:])
+    for one in found:
+        waits = [value for name, value in one.items() if name.endswith("_seconds")]
+        told = (f"{wait:.2f} s" if wait >= 0.1 else f"{1000 * wait:.2f} ms" for wait in waits)
+        rows.add_row(one["archive"], size(one["bytes"]), *told)
     screen().print(rows)
 
 

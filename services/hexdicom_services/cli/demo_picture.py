@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def draw(files: Sequence[Path], archives: Sequence[dict[str, Any]], out: Path, device: str) -> bool:
     """Draw the largest archive; False where its sources are not found again."""
-    from hexdicom.codec import preview
+    from hexdicom import codec
 
     archive = max(archives, key=lambda one: int(one["pixel_bytes"]))
     wanted = (archive["series_instance_uid"], tuple(archive["shape"]))
@@ -29,7 +29,7 @@ def draw(files: Sequence[Path], archives: Sequence[dict[str, Any]], out: Path, d
     original = assemble(plan).values
     z = picture.moving_slice(original)
     phases = picture.two_phases(original[:, z])
-    planes = preview(bitstream(Path(archive["file"])), times=phases, device=device).values[:, z]
+    planes = codec.open(bitstream(Path(archive["file"])), preview=True, device=device).values(phases, [z])[:, 0]
     t, depth = original.shape[:2]
     sheet = picture.comparison(
         original[list(phases), z],

@@ -18,6 +18,10 @@ CPU = torch.device("cpu")
 def _silent(step: str, fraction: float) -> None: ...
 
 
+def evaluate(model: synthesis.Rounded, device: torch.device = CPU) -> np.ndarray:
+    return synthesis.on_grid(model, SHAPE, device).values(range(SHAPE[0]), range(SHAPE[1]))
+
+
 def _series() -> np.ndarray:
     t, z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
     radius = 0.5 + 0.2 * np.sin(3 * t) - 0.1 * z
@@ -76,7 +80,7 @@ def fitted() -> tuple[np.ndarray, planes.SixPlanes]:
 
 def test_fit_beats_the_mean_image(fitted: tuple[np.ndarray, planes.SixPlanes]) -> None:
     series, model = fitted
-    decoded = synthesis.evaluate(synthesis.rounded(model, 0, 800), SHAPE, CPU)
+    decoded = evaluate(synthesis.rounded(model, 0, 800))
     error = np.square(decoded - series).mean()
     assert error < 0.2 * np.square(series.mean(0) - series).mean() or error < 30
 
@@ -87,7 +91,7 @@ def test_integers_are_the_model(fitted: tuple[np.ndarray, planes.SixPlanes]) -> 
     weights = [torch.from_numpy(planes.interpolation(n, m)).float() / 256 for n, m in zip(SHAPE, model.size.nodes, strict=True)]
     with torch.no_grad():
         grey = (model(weights, rounded=True) * (high - low) / 100 + low).clamp(low, high).numpy()
-    decoded = synthesis.evaluate(synthesis.rounded(model, low, high), SHAPE, CPU)
+    decoded = evaluate(synthesis.rounded(model, low, high))
     assert np.abs(decoded - grey).max() <= 8  # one per cent of the range
     assert np.abs(decoded - grey).mean() <= 0.8  # of which ¼ is rounding
 
@@ -95,9 +99,9 @@ def test_integers_are_the_model(fitted: tuple[np.ndarray, planes.SixPlanes]) -> 
 def test_layer_round_trip_and_random_access(fitted: tuple[np.ndarray, planes.SixPlanes]) -> None:
     model = synthesis.rounded(fitted[1], 0, 800)
     again = synthesis.from_bytes(synthesis.to_bytes(model), SHAPE)
-    everything = synthesis.evaluate(model, SHAPE, CPU)
-    assert np.array_equal(synthesis.evaluate(again, SHAPE, CPU), everything)
-    assert np.array_equal(synthesis.evaluate(again, SHAPE, CPU, [3, 0]), everything[[3, 0]])
+    everything = evaluate(model)
+    assert np.array_equal(evaluate(again), everything)
+    assert np.array_equal(synthesis.on_grid(again, SHAPE, CPU).values([3, 0], [2]), everything[[3, 0]][:, [2]])
 
 
 def test_more_nodes_than_samples_are_refused(fitted: tuple[np.ndarray, planes.SixPlanes]) -> None:
@@ -111,4 +115,4 @@ def test_gpu_and_cpu_agree_to_the_bit(fitted: tuple[np.ndarray, planes.SixPlanes
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     model = synthesis.rounded(fitted[1], 0, 800)
-    assert np.array_equal(synthesis.evaluate(model, SHAPE, CPU), synthesis.evaluate(model, SHAPE, torch.device("cuda")))
+    assert np.array_equal(evaluate(model), evaluate(model, torch.device("cuda")))

@@ -70,6 +70,24 @@ def test_what_is_fitted_is_what_is_decoded() -> None:
     assert np.abs(parsed.coefficients).max() > 1
 
 
+def test_sums_in_doubles_and_in_torch_are_exact() -> None:
+    """Against integers, with as many and as large numbers as there may be."""
+    rng = np.random.default_rng(2)
+    for channels in (0, 1, 3, 4, 7, 64):
+        maps = rng.integers(-(2**31) + 1, 2**31, (2, channels, 30, 41)).astype(np.int32)
+        functions = rng.integers(-(2**15), 2**15 + 1, (5, channels)).astype(np.float64)
+        maps[0], functions[0] = np.sign(maps[0]) * (2**31 - 1), 2**15
+        maps[1, :, ::2] //= 1 << 14
+        opened = series_layer.Maps(maps, functions, -32768, 65535)
+        exact = np.einsum("tr,zryx->tzyx", functions.astype(np.int64), maps.astype(np.int64))
+        expected = np.clip((exact + (1 << 19)) >> 20, -32768, 65535)
+        assert np.array_equal(opened.values(range(5), [0, 1], CPU), expected)
+        assert np.array_equal(opened.values([3], [1], CPU)[0, 0], expected[3, 1])
+        for z in range(2):
+            found = opened.on(CPU, maps[z].reshape(channels, 30 * 41), functions)
+            assert np.array_equal(found, expected[:, z].reshape(5, -1))
+
+
 def test_finer_steps_give_more_bytes_and_more_decibels() -> None:
     values = beating().values.astype(np.int32)
     analysis = fit.analyse(values)
@@ -209,7 +227,7 @@ def test_threads_and_slices_do_not_change_what_is_decoded() -> None:
         torch.set_num_threads(threads)
     assert np.array_equal(codec.decode(bitstream, slices=[2, 0]).values, whole[:, [2, 0]])
     assert np.array_equal(codec.preview(bitstream, times=[4]).values, whole[[4]])
-    assert not codec.slices_alone(bitstream)
+    assert not codec.open(bitstream).slices_alone
 
 
 def test_a_curve_is_what_its_encodings_are() -> None:
