@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hexdicom.codec.sparse import fit, model, series
+from hexdicom.codec.sparse import fit, model, refine, series
 from hexdicom.errors import ProfileError
 from hexdicom.metrics import psnr
 
@@ -56,21 +56,22 @@ def encode(
     analysis = fit.analyse(values)
     size = most_bytes(profile, source_bytes)
     if size is not None:
-        search = _Search(partial(_by_size, most=size - overhead), 1, _SIZE_MARGIN, progress)
+        attempts = [partial(_by_size, most=size - overhead, rounds=rounds) for rounds in (0, None)]
+        searches = [_Search(attempt, 1, _SIZE_MARGIN, progress) for attempt in attempts]
     else:
         level = profile.psnr or 0.0
-        search = _Search(partial(_by_level, level=level, values=values, device=device), -1, _LEVEL_MARGIN, progress)
-    first = search.run(analysis, _start(analysis), loosely=True)
+        leveled = [partial(_by_level, level=level, values=values, device=device, rounds=rounds) for rounds in (0, None)]
+        searches = [_Search(attempt, -1, _LEVEL_MARGIN, progress) for attempt in leveled]
+    first = searches[0].run(analysis, _start(analysis), loosely=True)
     analysis = fit.across_slices(analysis, fit.halvings_for(analysis, first.step))
-    found = search.run(analysis, first.step, loosely=False)
+    found = searches[1].run(analysis, first.step, loosely=False)
     if size is not None and found.excess < -2 * _SIZE_MARGIN and found.step > _EXACT:
         found = _filled(analysis, found, size - overhead)
     if found.excess > 0:
         raise _out_of_reach(found, profile, overhead)
     layer, decoded = found.layer, found.decoded
     if decoded is None:
-        sparse = fit.filtered(analysis, found.sparse)
-        layer, decoded = model.to_bytes(sparse), model.evaluate(sparse, device)  # as many bytes as without a filter
+        decoded = model.evaluate(found.sparse, device)
     progress("planes", 1)
     return layer, decoded
 
@@ -82,11 +83,11 @@ def curve(
     analysis = fit.analyse(values)
     ends: list[int] = []
     for size in (least, most):
-        search = _Search(partial(_by_size, most=size), 1, _SIZE_MARGIN, progress)
+        search = _Search(partial(_by_size, most=size, rounds=0), 1, _SIZE_MARGIN, progress)
         ends.append(search.run(analysis, ends[-1] if ends else _start(analysis), loosely=True).step)
     analysis = fit.across_slices(analysis, fit.halvings_for(analysis, int(math.sqrt(ends[0] * ends[1]))))
     for step in np.geomspace(ends[0], ends[1], points):
-        sparse = fit.filtered(analysis, fit.at_step(analysis, round(step)))
+        sparse = refine.refined(analysis, round(step))
         yield model.to_bytes(sparse), model.evaluate(sparse, device)
 
 
@@ -155,8 +156,9 @@ class _Search:
         return min(max(step, between[0] + 1), between[1] - 1)
 
 
-def _by_size(analysis: Analysis, step: int, most: int, price: float = fit.PRICE) -> Trial:
-    sparse = fit.at_step(analysis, step, price)
+def _by_size(analysis: Analysis, step: int, most: int, rounds: int | None, price: float = fit.PRICE) -> Trial:
+    """rounds: 0 for one that is not filtered, None for the one that is meant."""
+    sparse = fit.at_step(analysis, step, price) if rounds == 0 else refine.refined(analysis, step, price, rounds)
     layer = model.to_bytes(sparse)
     return Trial(sparse, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
 
@@ -164,14 +166,16 @@ def _by_size(analysis: Analysis, step: int, most: int, price: float = fit.PRICE)
 def _filled(analysis: Analysis, good: Trial, most: int) -> Trial:
     """Where one step is too much and the next one leaves room: the finer of them, at a price of bits at which it fits."""
     for more in np.geomspace(1e-3, 0.3, 12):
-        trial = _by_size(analysis, good.step - 1, most, fit.PRICE * (1 + float(more)))
+        trial = _by_size(analysis, good.step - 1, most, None, fit.PRICE * (1 + float(more)))
         if trial.excess <= 0:
             return max(good, trial, key=lambda one: one.excess)
     return good
 
 
-def _by_level(analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device) -> Trial:
-    sparse = fit.filtered(analysis, fit.at_step(analysis, step))
+def _by_level(
+    analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device, rounds: int | None
+) -> Trial:
+    sparse = refine.refined(analysis, step, rounds=rounds)
     decoded = model.evaluate(sparse, device)
     return Trial(sparse, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
 
