@@ -52,7 +52,9 @@ def gather(q, table, room, known, chosen, around, what):
                         for k in range(min(r, 2)):
                             _window(plane[z, r - 1 - k], i, stride, found, 6 + k)
                         fine = LEVELS - 1 if level == 0 else min(table[-1, 0] - level, LEVELS - 2)
-                        what[count] = (q[z, r, top + y, left + x], fine, kind, depth, min(r, 2), y & 1, x & 1)
+                        fields = what[count]
+                        fields[VALUE], fields[LEVEL], fields[KIND], fields[DEPTH] = q[z, r, top + y, left + x], fine, kind, depth
+                        fields[ORDER], fields[ROW], fields[COLUMN] = min(r, 2), y & 1, x & 1
                         count += 1
     return count
 

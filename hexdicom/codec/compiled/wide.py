@@ -14,8 +14,8 @@ def describe(maps, z, step, unit, limit, halved, planes):
     """What a wide filter sees of slice z: how far it and four neighbours lie from the mean of 5 × 5 values; that mean's magnitude;
     and in which half of each wavelet a place is, across slices, down the rows, along them.
 
-    maps: (Z, Y, X) int64. unit: that of a step. halved: how often they are halved across slices, and within them. planes: (C, Y, X), 0,
-    to be filled.
+    maps: (Z, Y, X) int64. unit: that of a step. halved: how often they are halved across slices, and within them. planes: 0,
+    (C, Y, X), to be filled.
     """
     slices, height, width = maps.shape
     here = maps[z]

@@ -100,7 +100,8 @@ class Filter:
             if number:
                 found = np.clip(np.floor(found * np.float32(HIDDEN_UNIT / (1 << SUM_BITS))), 0, HIDDEN_LIMIT)
             found = _convolved(found, weights, bias, dilation)
-        return (found[0].astype(np.int64) + (1 << MORE_BITS >> 1)) >> MORE_BITS
+        sums: NDArray[np.int64] = found[0].astype(np.int64)
+        return sums + (1 << MORE_BITS >> 1) >> MORE_BITS
 
 
 def _convolved(

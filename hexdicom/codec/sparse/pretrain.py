@@ -30,8 +30,9 @@ _REACH = 0.957 * (1 << (24 - filters.SUM_BITS))  # of a sum, with room for the r
 class Network(nn.Module):
     """`filters.Filter` in floats. A layer is a matrix, (units, inputs · 9), and biases."""
 
-    def __init__(self, units: int, dilations: Sequence[int] = DILATIONS) -> None:
+    def __init__(self, units: int, dilations: Sequence[int] = DILATIONS, seed: int = 0) -> None:
         super().__init__()
+        torch.manual_seed(seed)
         self.dilations = tuple(dilations)
         self.widths = (filters.WIDE_INPUTS, *[units] * (len(dilations) - 1), 1)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()

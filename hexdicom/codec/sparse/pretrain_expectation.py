@@ -112,7 +112,7 @@ def train(samples: Sequence[Samples], epochs: float, seed: int, say: Callable[[s
     around, what, counts = (torch.cat(parts) for parts in zip(*samples, strict=True))
     counts = counts / counts.mean()
     network = Network()
-    steps = max(10, int(epochs * len(around) / _BATCH))
+    steps = max(20, int(epochs * len(around) / _BATCH))
     optimiser = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps, pct_start=0.1)
     mean = 0.0

@@ -22,22 +22,20 @@ if TYPE_CHECKING:
     from hexdicom.codec.sparse.fit import Analysis
     from hexdicom.codec.sparse.model import Sparse
 
-_ROUNDS, _FEW_ROUNDS = 4, 2  # of small maps, and of others
+ROUNDS = 4
 _PACE = 0.5  # of the way to where the gradient points
 _SLICES = 8  # that a gradient is taken of at once
 
 
-def refined(analysis: Analysis, step: int, price: float | None = None, rounds: int | None = None) -> Sparse:
+def refined(analysis: Analysis, step: int, price: float | None = None, rounds: int = ROUNDS) -> Sparse:
     """As `fit.at_step`, then through the filter that brings it nearest, and rounded anew so that the filter has more of it."""
     found = fit.filtered(analysis, fit.at_step(analysis, step, price))
-    if rounds is None:
-        rounds = _ROUNDS if analysis.first.size <= fit.SMALL else _FEW_ROUNDS
     centres, target = found.centres, analysis.coefficients[:, 0]
     for _ in range(rounds):
         if not found.filter:
             break
-        gradient, maps = _gradient(analysis, found)
-        now = _transformed(analysis, maps - gradient)
+        slope, maps = gradient(analysis, found)
+        now = _transformed(analysis, maps - slope)
         target = target + _PACE * (now - target)
         coefficients = analysis.coefficients.copy()
         coefficients[:, 0] = target
@@ -46,14 +44,14 @@ def refined(analysis: Analysis, step: int, price: float | None = None, rounds: i
     return found
 
 
-def _gradient(analysis: Analysis, sparse: Sparse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def gradient(analysis: Analysis, sparse: Sparse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """-> (Z, Y, X) that of half the squared error of the filtered maps of channel 0, by the maps, and these, in stored values."""
     unit = sparse.step / (1 << series.UNIT)
     with threads(torch.device("cpu")) as workers:
         rounded = model.unfiltered(sparse, 1, workers)[:, 0] / (sparse.step)
     maps = torch.from_numpy(rounded.astype(np.float32))
     aims = torch.from_numpy((analysis.first / unit).astype(np.float32))
-    gradient = torch.zeros_like(maps)
+    found = torch.zeros_like(maps)
     filter_ = filters.load(sparse.filter)
     strength = sparse.strength / (1 << filters.STRENGTH_BITS)
     for start in range(0, len(maps), _SLICES):
@@ -65,8 +63,8 @@ def _gradient(analysis: Analysis, sparse: Sparse) -> tuple[NDArray[np.float32], 
         error = part[inside] + strength * change - aims[start : start + _SLICES]
         torch.square(error).sum().mul(0.5).backward()  # type: ignore[no-untyped-call]
         assert part.grad is not None
-        gradient[first:last] += part.grad
-    return gradient.numpy() * np.float32(unit), maps.numpy() * np.float32(unit)
+        found[first:last] += part.grad
+    return found.numpy() * np.float32(unit), maps.numpy() * np.float32(unit)
 
 
 def floats(filter_: filters.Filter, maps: torch.Tensor, halved: tuple[int, int], first: int, wanted: slice) -> torch.Tensor:

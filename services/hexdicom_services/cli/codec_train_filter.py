@@ -38,13 +38,11 @@ def train_filter(
     result is a file for hexdicom/codec/sparse/shipped, whose number, once archives name it, stays the same for ever.
     """
     import numpy as np
-    import torch
 
     from hexdicom.codec.sparse import examples, filters, pretrain
     from hexdicom_services.cli import bench_sources
 
-    torch.manual_seed(seed)
-    network = pretrain.Network(units) if start is None else pretrain.of_filter(filters.from_bytes(read_bytes(start)))
+    network = pretrain.Network(units, seed=seed) if start is None else pretrain.of_filter(filters.from_bytes(read_bytes(start)))
     generator = np.random.default_rng(seed)
     lines, made = [f"seed {seed}, {steps} steps, rate {rate:g}, maps of {low:g} to {high:g} dB, {rounds} rounds"], []
     for name, read in bench_sources.find(sources):
