@@ -1,6 +1,6 @@
 """What a small network expects of a coefficient, from those around it. Specified in docs/format.md, section 9.6.
 
-Sums stay below 2^24, which `sparse.expectations.Expectation` proves, so that float32 carries them exactly, in whatever order.
+Sums stay below 2^24, which `sparse.expectation.Expectation` proves, so that float32 carries them exactly, in whatever order.
 """
 
 from __future__ import annotations
