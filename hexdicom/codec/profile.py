@@ -21,7 +21,8 @@ class Profile:
     ratio: uncompressed size over size of the bitstream, which the lossy profile keeps from above. In the others it is r of eq. 2
         and sizes the base layer, which is there for the preview.
     psnr, max_bytes: lossy only, instead of a ratio; one of them. The fewest bytes that reach this many dB, or the best that this
-        many bytes hold. All three are met from the good side: dB within 0.03, sizes within 2 % (unless all is said in fewer).
+        many bytes hold. All three are met from the good side: dB within 0.03 (of a few hundred bytes, 0.2), sizes
+        within 2 % (unless all is said in fewer).
     channels, hidden, steps: exact kinds only: k of the planes of the preview, the width of its decoder network (a small series has
         fewer) and the Adam steps of its fit.
     prior, adapt_steps: exact kinds only: the number of the shipped network that predicts (0: the best of the widest),

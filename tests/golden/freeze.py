@@ -97,6 +97,13 @@ def cases() -> dict[str, tuple[np.ndarray, Profile]]:
         "filtered-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
         "filtered-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
         "filtered-with-attachment": (cine(), Profile(kind="lossy", ratio=25)),
+        # networks that expect, and wide filters; those named filtered-… were frozen when there were none
+        "expected-lossy": (cine(8, 6, 64, 64), Profile(kind="lossy", ratio=60)),
+        "expected-coarse": (cine(8, 6, 64, 64), Profile(kind="lossy", psnr=24)),
+        "expected-fine": (cine(4, 6, 64, 64), Profile(kind="lossy", psnr=38)),
+        "expected-across-slices": (alike(), Profile(kind="lossy", ratio=12)),
+        "expected-wide-uint16": (wide("uint16"), Profile(kind="lossy", psnr=30)),
+        "expected-wide-int16": (wide("int16"), Profile(kind="lossy", max_bytes=2000)),
         "v1-stored-uint8": (np.arange(120, dtype=np.uint8).reshape(2, 3, 4, 5), Profile(**QUICK)),
     }
 

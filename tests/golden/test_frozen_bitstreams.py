@@ -12,7 +12,7 @@ import pytest
 from hexdicom import codec, pipeline
 from hexdicom.codec import container
 from hexdicom.codec.network import prior
-from hexdicom.codec.sparse import filters
+from hexdicom.codec.sparse import expectation, filters
 
 FOLDER = Path(__file__).parent
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -55,10 +55,20 @@ def test_a_shipped_filter_never_changes() -> None:
                 for pair in zip(filters.load(number).weights, filters.load(number).biases, strict=True)
                 for part in pair
             )
+            + bytes(filters.load(number).dilations) * filters.load(number).wide
         ).hexdigest()
         for number in filters.numbers()
     }
     assert digests == json.loads((FOLDER / "expected-filters.json").read_text())
+
+
+def test_a_shipped_network_never_changes() -> None:
+    digests = {}
+    for number in expectation.numbers():
+        first, positions, later, grades = expectation.load(number).arrays()
+        parts = (first, positions, *later, grades)
+        digests[str(number)] = hashlib.sha256(b"".join(part.astype("<i4").tobytes() for part in parts)).hexdigest()
+    assert digests == json.loads((FOLDER / "expected-networks.json").read_text())
 
 
 def test_a_shipped_prior_never_changes() -> None:

@@ -55,13 +55,15 @@ def table(height: int, width: int, count: int) -> tuple[NDArray[np.int64], int]:
 
 
 def known(slices: int, along: Sequence[int]) -> NDArray[np.int64]:
-    """(levels, Z, 3): for each level of bands and each slice, the two slices that its contexts look at (Z: none), and its depth.
+    """(levels, Z, 4): for each level of bands and each slice, the two slices that its contexts look at (Z: none), its depth, and a
+    third slice, which only a network looks at.
 
     along: for each level of bands, how often they are halved across slices. A slice then is one of a band across slices: of the
     lowest, depth 0, or of the details of a level. It knows the slice before it there, and a second one: where depth is 0, the one
-    before that; else its parent, in the band across slices that is next lower.
+    before that; else its parent, in the band across slices that is next lower. The third is the one before those of its own depth,
+    or, of depth 1, the slice after its parent.
     """
-    table = np.full((len(along), slices, 3), slices, np.int64)
+    table = np.full((len(along), slices, 4), slices, np.int64)
     for level, count in enumerate(along):
         ends = halves(slices, count)[::-1]
         for depth, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -73,7 +75,9 @@ def known(slices: int, along: Sequence[int]) -> NDArray[np.int64]:
                     second = start - parents + min(n >> 1 if depth > 1 else n, parents - 1)
                 else:
                     second = slices
-                table[level, z] = z - 1 if n else second, second, depth
+                back = 2 if depth else 3
+                third = min(n + 1, parents - 1) if depth == 1 else z - back if n >= back else slices
+                table[level, z] = z - 1 if n else second, second, depth, third
     return table
 
 

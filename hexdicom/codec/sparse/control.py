@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hexdicom.codec.sparse import fit, model, series
+from hexdicom.codec.sparse import fit, model, refine, series
 from hexdicom.errors import ProfileError
 from hexdicom.metrics import psnr
 
@@ -54,22 +54,25 @@ def encode(
     """
     progress("planes", 0)
     analysis = fit.analyse(values)
+    last = refine.ROUNDS if analysis.first.size <= fit.SMALL else 0  # large maps gain 0.02 dB, and take four times as long
     size = most_bytes(profile, source_bytes)
     if size is not None:
-        search = _Search(partial(_by_size, most=size - overhead), 1, _SIZE_MARGIN, progress)
+        attempts = [partial(_by_size, most=size - overhead, rounds=rounds) for rounds in (0, last)]
+        searches = [_Search(attempt, 1, _SIZE_MARGIN, progress) for attempt in attempts]
     else:
         level = profile.psnr or 0.0
-        search = _Search(partial(_by_level, level=level, values=values, device=device), -1, _LEVEL_MARGIN, progress)
-    first = search.run(analysis, _start(analysis), loosely=True)
+        leveled = [partial(_by_level, level=level, values=values, device=device, rounds=rounds) for rounds in (0, last)]
+        searches = [_Search(attempt, -1, _LEVEL_MARGIN, progress) for attempt in leveled]
+    first = searches[0].run(analysis, _start(analysis), loosely=True)
     analysis = fit.across_slices(analysis, fit.halvings_for(analysis, first.step))
-    found = search.run(analysis, first.step, loosely=False)
-    if size is not None and found.excess < -2 * _SIZE_MARGIN and found.step > _EXACT:
-        found = _filled(analysis, found, size - overhead)
+    found = searches[1].run(analysis, first.step, loosely=False)
+    if found.excess < -2 * searches[1].margin and found.step > _EXACT:
+        found = _filled(analysis, found, searches[1].attempt, found.step if size is None else found.step - 1)
     if found.excess > 0:
         raise _out_of_reach(found, profile, overhead)
     layer, decoded = found.layer, found.decoded
     if decoded is None:
-        sparse = fit.filtered(analysis, found.sparse)
+        sparse = found.sparse if last else fit.filtered(analysis, found.sparse)
         layer, decoded = model.to_bytes(sparse), model.evaluate(sparse, device)  # as many bytes as without a filter
     progress("planes", 1)
     return layer, decoded
@@ -82,11 +85,11 @@ def curve(
     analysis = fit.analyse(values)
     ends: list[int] = []
     for size in (least, most):
-        search = _Search(partial(_by_size, most=size), 1, _SIZE_MARGIN, progress)
+        search = _Search(partial(_by_size, most=size, rounds=0), 1, _SIZE_MARGIN, progress)
         ends.append(search.run(analysis, ends[-1] if ends else _start(analysis), loosely=True).step)
     analysis = fit.across_slices(analysis, fit.halvings_for(analysis, int(math.sqrt(ends[0] * ends[1]))))
     for step in np.geomspace(ends[0], ends[1], points):
-        sparse = fit.filtered(analysis, fit.at_step(analysis, round(step)))
+        sparse = refine.refined(analysis, round(step), rounds=refine.ROUNDS if analysis.first.size <= fit.SMALL else 0)
         yield model.to_bytes(sparse), model.evaluate(sparse, device)
 
 
@@ -104,7 +107,7 @@ class _Search:
     direction: 1 where a larger step lowers the excess (bytes), −1 where a smaller one does (dB).
     """
 
-    attempt: Callable[[Analysis, int], Trial]
+    attempt: Callable[..., Trial]  # of an analysis and a step; and of a price
     direction: int
     margin: float
     progress: Progress
@@ -155,23 +158,30 @@ class _Search:
         return min(max(step, between[0] + 1), between[1] - 1)
 
 
-def _by_size(analysis: Analysis, step: int, most: int, price: float = fit.PRICE) -> Trial:
-    sparse = fit.at_step(analysis, step, price)
+def _by_size(analysis: Analysis, step: int, most: int, rounds: int, price: float = fit.PRICE) -> Trial:
+    """rounds: 0 for one that is not filtered."""
+    sparse = fit.at_step(analysis, step, price) if rounds == 0 else refine.refined(analysis, step, price, rounds)
     layer = model.to_bytes(sparse)
     return Trial(sparse, layer, None, math.log(len(layer) / most) if most > 0 else math.inf)
 
 
-def _filled(analysis: Analysis, good: Trial, most: int) -> Trial:
-    """Where one step is too much and the next one leaves room: the finer of them, at a price of bits at which it fits."""
+def _filled(analysis: Analysis, good: Trial, attempt: Callable[..., Trial], step: int) -> Trial:
+    """Where one step is too much and the next one leaves room: one of them, at the price of bits at which it comes nearest."""
+    found = good
     for more in np.geomspace(1e-3, 0.3, 12):
-        trial = _by_size(analysis, good.step - 1, most, fit.PRICE * (1 + float(more)))
+        trial = attempt(analysis, step, price=fit.PRICE * (1 + float(more)))
         if trial.excess <= 0:
-            return max(good, trial, key=lambda one: one.excess)
-    return good
+            found = max(found, trial, key=lambda one: one.excess)
+            if step != good.step:  # a higher price only leaves more room
+                break
+    return found
 
 
-def _by_level(analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device) -> Trial:
-    sparse = fit.filtered(analysis, fit.at_step(analysis, step))
+def _by_level(
+    analysis: Analysis, step: int, level: float, values: NDArray[np.int32], device: torch.device, rounds: int,
+    price: float = fit.PRICE,
+) -> Trial:  # fmt: skip
+    sparse = refine.refined(analysis, step, price, rounds)
     decoded = model.evaluate(sparse, device)
     return Trial(sparse, model.to_bytes(sparse), decoded, level - psnr(values, decoded))
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hexdicom.codec.parallel import threads
-from hexdicom.codec.sparse import bands, filters, model, series
+from hexdicom.codec.sparse import bands, expectation, filters, model, series
 from hexdicom.codec.sparse.model import Sparse
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _FINE = 0.004  # share of the squared error that rounding a time function may ad
 MOST_TIMES = 2048  # beyond, the products of all pairs of times outgrow the series; cosines take the place of singular vectors
 _MOST_COEFFICIENT = (1 << 24) - 1
 _HALVINGS = (0,), (3, 2, 1), (2,)  # across slices, by level of bands; each is tried only where the one before was of use
+SMALL = 1 << 18  # places of all maps of a channel up to which networks may take their time: a wide filter, and what is expected
 _FUNCTION_BITS = 5.0  # of a time function, for each time, about
 
 
@@ -87,25 +88,30 @@ def at_step(analysis: Analysis, step: int, price: float | None = None) -> Sparse
     functions, unit = analysis.functions[kept], step / (1 << series.UNIT)
     centres = _centres(q, real)
     precision, times = _rounded(functions, q, real, analysis, unit)
-    return Sparse(step, centres, analysis.slice_levels, analysis.low, analysis.high, precision, times, q)
+    return Sparse(
+        step, centres, analysis.slice_levels, analysis.low, analysis.high, precision, times, q, expectation=_network(analysis)
+    )
 
 
-def filtered(analysis: Analysis, sparse: Sparse) -> Sparse:
-    """The same, its first channel through the filter that brings it nearest; through none where none does."""
+def filtered(analysis: Analysis, sparse: Sparse, number: int | None = None) -> Sparse:
+    """The same, its first channel through the filter that brings it nearest, or that of a number; through none where none does."""
     if not len(sparse.times) or abs(sparse.times[0] @ analysis.functions[0]) < 0.9 * np.exp2(sparse.precision[0]):
         return sparse  # the strongest channel was left out
     best, most = sparse, 0.0
     with threads(torch.device("cpu")) as workers:
         maps = model.unfiltered(sparse, 1, workers)[:, 0].astype(np.int64)
         error = (analysis.first * float(1 << series.UNIT) - maps) / sparse.step
-        for number in filters.numbers():
-            change = filters.load(number)(maps, sparse.step, workers) / (1 << filters.SUM_BITS)
+        for one in filters.numbers() if number is None else (number,):
+            filter_ = filters.load(one)
+            if filter_.wide and maps.size > SMALL:
+                continue
+            change = filter_(maps, sparse.step, sparse.halved, workers) / (1 << filters.SUM_BITS)
             energy, along = float(np.square(change).sum()), float((change * error).sum())
             strength = min(max(round(along / max(energy, 1e-9) * (1 << filters.STRENGTH_BITS)), 0), model.MOST_STRENGTH)
             share = strength / (1 << filters.STRENGTH_BITS)
             saved = share * (2 * along - share * energy)
             if saved > most:
-                best, most = replace(sparse, filter=number, strength=strength), saved
+                best, most = replace(sparse, filter=one, strength=strength), saved
     return best
 
 
@@ -118,7 +124,7 @@ def _chosen(analysis: Analysis, step: int, price: float) -> tuple[NDArray[np.int
     q = np.clip(np.rint(real), -_MOST_COEFFICIENT, _MOST_COEFFICIENT).astype(np.int32)
     real = np.abs(real, out=real)
     plain = np.zeros(channels, np.int64), np.zeros((channels, analysis.functions.shape[1]), np.int64)
-    first = Sparse(step, (0, 0, 0), analysis.slice_levels, analysis.low, analysis.high, *plain, q)
+    first = Sparse(step, (0, 0, 0), analysis.slice_levels, analysis.low, analysis.high, *plain, q, expectation=_network(analysis))
     table, _ = bands.table(q.shape[2], q.shape[3], len(analysis.slice_levels) - 1)
     cost = np.zeros((len(q), channels, len(table)))
     model.coded(first, real, price, cost)
@@ -127,6 +133,11 @@ def _chosen(analysis: Analysis, step: int, price: float) -> tuple[NDArray[np.int
     if len(kept) < channels:
         q, real = np.ascontiguousarray(q[:, kept]), real[:, kept]
     return q, real, kept
+
+
+def _network(analysis: Analysis) -> int:
+    """The network that says what coefficients may be."""
+    return max(expectation.numbers(), default=expectation.NONE) if analysis.first.size <= SMALL else expectation.NONE
 
 
 def highest_step(analysis: Analysis) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hexdicom.codec.compiled import binary, coefficients
+from hexdicom.codec.compiled import binary, coefficients, expected
 from hexdicom.codec.parallel import threads
 from hexdicom.codec.reader import Reader, number_bytes
-from hexdicom.codec.sparse import bands, filters, series
+from hexdicom.codec.sparse import bands, expectation, filters, series
 from hexdicom.errors import BitstreamError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Sparse:
     above its integer. slice_levels: for each level of bands, the lowest first, how often it is halved across slices; a map is
     halved once less than there are of them. precision: (R,) bits behind the point of each time function. times: (R, T) time
     functions. coefficients: (Z, R, Y, X). low, high: bounds of the values. filter: number of the one that the maps of channel 0
-    pass through, 0 for none. strength: of what it changes, in 1/128.
+    pass through, 0 for none. strength: of what it changes, in 1/128. expectation: number of the network that says what the
+    coefficients may be, 0 for none.
     """
 
     step: int
@@ -47,10 +48,16 @@ class Sparse:
     coefficients: NDArray[np.int32]
     filter: int = filters.NONE
     strength: int = 0
+    expectation: int = expectation.NONE
 
     @property
     def levels(self) -> int:
         return len(self.slice_levels) - 1
+
+    @property
+    def halved(self) -> tuple[int, int]:
+        """How often maps are halved across slices, at most, and within them."""
+        return max(self.slice_levels), self.levels
 
 
 def to_bytes(model: Sparse, cost: NDArray[np.float64] | None = None) -> bytes:
@@ -59,7 +66,9 @@ def to_bytes(model: Sparse, cost: NDArray[np.float64] | None = None) -> bytes:
     low = 2 * model.low if model.low >= 0 else -2 * model.low - 1
     numbers = b"".join(number_bytes(number) for number in (model.step, low, model.high - model.low, along))
     centres = np.array(model.centres, np.int8).tobytes()
-    head = bytes((model.levels, model.filter, model.strength, len(model.precision), *model.precision.tolist()))
+    head = bytes(
+        (model.levels + (model.expectation << 4), model.filter, model.strength, len(model.precision), *model.precision.tolist())
+    )
     return numbers + centres + head + coded(model, _NOTHING, 0.0, cost)
 
 
@@ -72,9 +81,7 @@ def coded(model: Sparse, real: NDArray[np.float32], price: float, cost: NDArray[
     before = bits.copy()
     data = np.zeros(model.coefficients.size // 4 + 65536, np.uint8)
     while True:
-        length = coefficients.code_maps(
-            model.coefficients, model.times, table, room, known, data, False, real, price, bits, binary.tables()
-        )
+        length = _code(model.expectation, model.coefficients, model.times, table, room, known, data, False, real, price, bits)
         if length <= len(data):
             return data[:length].tobytes().rstrip(b"\0")
         data, real = np.zeros(length + 65536, np.uint8), _NOTHING
@@ -87,7 +94,8 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
     step, folded, span, along = (reader.number() for _ in range(4))
     low = -(folded + 1 >> 1) if folded & 1 else folded >> 1
     centres = reader.fields("3b")
-    levels, number, strength, channels = reader.fields("4B")
+    packed, number, strength, channels = reader.fields("4B")
+    levels, expects = packed & 15, packed >> 4
     series.check_head(step, low, low + span, centres, levels)
     if along >> (2 * levels + 2):
         raise BitstreamError("The filtered planes layer halves bands that it does not have.")
@@ -105,10 +113,12 @@ def from_bytes(layer: bytes, shape: tuple[int, int, int, int]) -> Sparse:
     times = np.zeros((channels, shape[0]), np.int64)
     q = np.zeros((shape[1], channels, *shape[2:]), np.int32)
     cost = np.zeros((shape[1], channels, len(table)))
-    length = coefficients.code_maps(q, times, table, room, known, data, True, _NOTHING, 0.0, cost, binary.tables())
+    length = _code(expects, q, times, table, room, known, data, True, _NOTHING, 0.0, cost)
     if length < len(data) or data[-1:].any() != bool(len(data)):
         raise BitstreamError("The stream of the filtered planes does not end where its decisions do.")
-    return Sparse(step, (centres[0], centres[1], centres[2]), slice_levels, low, low + span, precision, times, q, number, strength)
+    return Sparse(
+        step, (centres[0], centres[1], centres[2]), slice_levels, low, low + span, precision, times, q, number, strength, expects
+    )
 
 
 def evaluate(model: Sparse, device: torch.device, wanted: Sequence[int] | None = None) -> NDArray[np.int32]:
@@ -123,9 +133,21 @@ def synthesise(model: Sparse) -> Maps:
         found = unfiltered(model, len(model.precision), workers)
         if model.filter:
             maps = found[:, 0].astype(np.int64)
-            change = filters.load(model.filter)(maps, model.step, workers)
+            change = filters.load(model.filter)(maps, model.step, model.halved, workers)
             found[:, 0] = filters.strengthened(maps, change, model.step, model.strength)
     return series.opened(found, model.times, model.precision, model.low, model.high)
+
+
+def _code(
+    number: int, q: NDArray[np.int32], times: NDArray[np.int64], table: NDArray[np.int64], room: int, known: NDArray[np.int64],
+    data: NDArray[np.uint8], reading: bool, real: NDArray[np.float32], price: float, cost: NDArray[np.float64],
+) -> int:  # fmt: skip
+    """`code_maps` of a layer that expects by network `number`, or by none."""
+    if number == expectation.NONE:
+        short = np.ascontiguousarray(known[..., :3])
+        return int(coefficients.code_maps(q, times, table, room, short, data, reading, real, price, cost, binary.tables()))
+    network = expectation.load(number).arrays()
+    return int(expected.code_maps(q, times, table, room, known, data, reading, real, price, cost, binary.tables(), network))
 
 
 def unfiltered(model: Sparse, channels: int, workers: Threads) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ import click
 
 from hexdicom_services.cli.codec_curve import curve
 from hexdicom_services.cli.codec_train import train
-from hexdicom_services.cli.codec_train_filter import train_filter
+from hexdicom_services.cli.codec_train_filter import train_expectation, train_filter
 from hexdicom_services.cli.files import read_bytes, write_whole
 from hexdicom_services.cli.output import emit, json_option, screen, size, steps
 from hexdicom_services.cli.profile_options import chosen_profile, device_option, profile_options
@@ -26,6 +26,7 @@ def codec() -> None:
 
 codec.add_command(train)
 codec.add_command(train_filter)
+codec.add_command(train_expectation)
 codec.add_command(curve)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
@@ -24,20 +25,27 @@ from tests.golden.reference.sparse import (
 )
 from tests.golden.reference.stream import Reader, Shape, check, check_bounds, clamp, inflate, rounded
 
-FILTERS = Path(__file__).parents[3] / "hexdicom" / "codec" / "sparse" / "shipped"
-Along = list[tuple[int, int, int]]  # of each slice: the slice before, the second one (none: −1), the depth
+SPARSE = Path(__file__).parents[3] / "hexdicom" / "codec" / "sparse"
+FILTERS, NETWORKS = SPARSE / "shipped", SPARSE / "expectations"
+Along = list[tuple[int, int, int, int]]  # of each slice: the slice before, the second one, the third (none: −1), the depth
+
+
+GRADES = [round(16 * math.log2(1 + size)) for size in range(256)]
+ZERO, SIGN, SIZE = (0, 2000, 20000), (0, 4000, 60000), (0, 2000, 30000)  # weights at first where there is a network (9.6)
+LEARNING = 8
 
 
 class Mixed(Decisions):
     """Decisions under several sets of weights (9.3)."""
 
-    def under(self, contexts: list[object], mixers: list[object], start: int) -> int:
-        sets = [self.weights.setdefault(mixer, [start] * len(contexts)) for mixer in mixers]
-        logits = [stretch()[self.state(context)[0] >> 10] for context in contexts]
+    def under(self, contexts: list[object], mixers: list[object], starts: list[int], known: int | None = None) -> int:
+        """known: a logit beside those of the contexts (9.6)."""
+        sets = [self.weights.setdefault(mixer, list(starts)) for mixer in mixers]
+        logits = [stretch()[self.state(context)[0] >> 10] for context in contexts] + ([] if known is None else [known])
         total = sum(sum(weights[i] for weights in sets) * logit for i, logit in enumerate(logits)) >> 16
         p = squash()[clamp(total, -3071, 3071) + 3072]
         bit = self.decide(p)
-        error = (bit * 65536 - p) * 24
+        error = (bit * 65536 - p) * (24 if known is None else LEARNING)
         for i, logit in enumerate(logits):
             for weights in sets:
                 weights[i] += (logit * error + 2**19) >> 20
@@ -81,15 +89,22 @@ def along(slices: int, halvings: int) -> Along:
                 first = starts[depth - 1] if depth > 1 else 0
                 parents = starts[depth] - first
                 second = first + min(n >> 1 if depth > 1 else n, parents - 1) if parents else -1
-            found.append((z - 1 if n else second, second, depth))
+            if depth == 1:
+                third = min(n + 1, starts[1] - 1)
+            else:
+                third = z - (2 if depth else 3)
+                third = third if third >= starts[depth] else -1
+            found.append((z - 1 if n else second, second, third, depth))
     return found
 
 
 class Maps:
     """All coefficients (9.4)."""
 
-    def __init__(self, coder: Mixed, channels: int, shape: Shape, halvings: list[int]) -> None:
+    def __init__(self, coder: Mixed, channels: int, shape: Shape, halvings: list[int], network: int) -> None:
         self.coder = coder
+        self.network = network_of(network) if network else None
+        self.levels = len(halvings) - 1
         self.bands = bands_of(shape[2], shape[3], len(halvings) - 1)
         self.along = [along(shape[1], count) for count in halvings]
         self.maps = [[[[0] * shape[3] for _ in range(shape[2])] for _ in range(channels)] for _ in range(shape[1])]
@@ -102,7 +117,7 @@ class Maps:
 
     def band(self, z: int, r: int, b: int) -> None:
         level, kind, top, left, height, width = self.bands[b]
-        last, _, depth = self.along[level][z]
+        last, _, _, depth = self.along[level][z]
         here, sign = self.sizes.setdefault((z, r, b), {}), self.signs.setdefault((z, r, b), {})
         context = (
             "empty", depth, level, kind, min(r, 2), self.filled.get((last, r, b), 0), self.filled.get((z, r - 1, b), 0) if r else 1
@@ -118,7 +133,8 @@ class Maps:
 
     def value(self, z: int, r: int, b: int, y: int, x: int) -> int:
         level, kind, *_ = self.bands[b]
-        before, second, depth = self.along[level][z]
+        before, second, _, depth = self.along[level][z]
+        logits = self.expected(z, r, b, y, x) if self.network else None
         here = self.sizes[z, r, b]
         last, other = self.sizes.get((before, r, b), {}), self.sizes.get((second, r, b), {})
         get = here.get
@@ -153,7 +169,7 @@ class Maps:
         mixers: list[object] = [
             ("zero", level, order, rough(causal)), ("around", rough(below), rough(above)), ("band", level, kind, order, depth)
         ]  # fmt: skip
-        if not self.coder.under(contexts, mixers, 5461):
+        if not self.decision(contexts, mixers, 5461, ZERO, logits and logits[0], ("expected", level, kind)):
             return 0
         sign = self.signs[z, r, b].get
         one, two = (self.signs.get((at, r, b), {}).get((y, x), 0) for at in (before, second))
@@ -164,7 +180,8 @@ class Maps:
             ("s2", ahead, y & 1, x & 1, level, kind),
             ("s3", one, left, up, level, kind),
         ]
-        negative = self.coder.under(contexts, [("sign", level, order)], 16384)
+        known = ("expected sign", level)
+        negative = self.decision(contexts, [("sign", level, order)], 16384, SIGN, logits and logits[1], known, 2)
         size = 1
         while size < 15:
             contexts = [
@@ -174,59 +191,149 @@ class Maps:
                 ("m3", size, total, level),
                 ("m4", size, whole, level),
             ]
-            if not self.coder.under(contexts, [("size", min(size, 3), order), ("whole", whole)], 10486):
+            mixers = [("size", min(size, 3), order), ("whole", whole)]
+            known = ("expected size", size, level)
+            if not self.decision(contexts, mixers, 10486, SIZE, logits and logits[min(size, 6) + 1], known):
                 break
             size += 1
         if size == 15:
             size += self.coder.escape(("escape", total))
         return -size if negative else size
 
+    def decision(
+        self, contexts: list[object], mixers: list[object], start: int, starts: tuple[int, int, int], logit: int | None,
+        name: tuple[object, ...], finer: int = 1,
+    ) -> int:  # fmt: skip
+        """A mixed decision; where there is a network, also under what it says (9.6)."""
+        if logit is None:
+            return self.coder.under(contexts, mixers, [start] * len(contexts))
+        share = clamp((finer * logit + 64) >> 7, -12, 12)
+        weights = [starts[0]] * len(contexts) + [starts[1], starts[2]]
+        return self.coder.under([*contexts, (*name, share)], mixers, weights, clamp(logit, -2047, 2047))
+
+    def expected(self, z: int, r: int, b: int, y: int, x: int) -> list[int]:
+        """The logits of a network for a coefficient (9.6)."""
+        assert self.network
+        level, kind, *_ = self.bands[b]
+        last, second, third, depth = self.along[level][z]
+        own = [(0, -1), (0, -2), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (-2, -1), (-2, 0), (-2, 1)]
+        around_it = list(product((-1, 0, 1), (-1, 0, 1)))
+        p = (b - 3 if level > 1 else 0) if level else -1
+        rows, columns = self.bands[p][4:] if level else (0, 0)
+        windows: list[tuple[tuple[int, int, int], int, int, list[tuple[int, int]]]] = [((z, r, b), y, x, own)]
+        windows.append(((z, r, p), min(y >> 1, rows - 1), min(x >> 1, columns - 1), around_it if rows and columns else []))
+        windows += [((z, r, b - kind + k if k < kind else -1), y, x, around_it) for k in range(2)]
+        windows += [((at, r, b), y, x, around_it) for at in (last, second, third)]
+        windows += [((z, r - k, b), y, x, around_it) for k in (1, 2)]
+        fine = 5 if level == 0 else min(self.levels - level, 4)
+        sums = list(self.network.position(fine, kind, depth, min(r, 2), y & 1, x & 1))
+        for w, (key, v, u, offsets) in enumerate(windows):
+            sizes, signs = self.sizes.get(key, {}), self.signs.get(key, {})
+            for k, (i, j) in enumerate(offsets):
+                size = sizes.get((v + i, u + j), 0)
+                if size:
+                    n = k if w == 0 else 10 + 9 * (w - 1) + k
+                    row = self.network.first[2 * n + (signs[v + i, u + j] > 0)]
+                    sums = [total + weight * GRADES[size] for total, weight in zip(sums, row, strict=True)]
+        hidden = [clamp(total >> 8, 0, 1023) for total in sums]
+        columns_ = zip(self.network.second_bias, zip(*self.network.second, strict=True), strict=True)
+        sums = [bias + sum(h * w for h, w in zip(hidden, column, strict=True)) for bias, column in columns_]
+        hidden = [clamp(total >> 8, 0, 1023) for total in sums]
+        found = zip(self.network.third_bias, self.network.third, strict=True)
+        return [(bias + sum(h * w for h, w in zip(hidden, row, strict=True))) >> 6 for bias, row in found]
+
+
+class Network:
+    """A shipped network (9.6)."""
+
+    def __init__(self, reader: Reader) -> None:
+        units, more = reader.numbers("H", 2)
+
+        def rows(count: int, width: int) -> list[list[int]]:
+            return [reader.numbers("i", width) for _ in range(count)]
+
+        self.first = rows(2 * 82, units)
+        self.levels, self.depths, self.orders, self.odd = (rows(count, units) for count in (18, 4, 3, 2))
+        self.second = rows(units, more)
+        self.second_bias = reader.numbers("i", more)
+        self.third = rows(8, more)
+        self.third_bias = reader.numbers("i", 8)
+
+    def position(self, fine: int, kind: int, depth: int, order: int, y: int, x: int) -> list[int]:
+        """The sums before anything is seen."""
+        parts = self.levels[3 * fine + kind], self.depths[depth], self.orders[order], self.odd[0], self.odd[1]
+        return [a + b + c + y * d + x * e for a, b, c, d, e in zip(*parts, strict=True)]
+
+
+@cache
+def network_of(number: int) -> Network:
+    """Of 9.6."""
+    path = NETWORKS / f"{number}.bin"
+    check(path.is_file(), "an unknown network")
+    return Network(Reader(inflate(path.read_bytes(), 2**20)))
+
 
 Plane = list[list[int]]
 
 
 @cache
-def layers_of(number: int) -> list[tuple[list[list[list[int]]], list[int]]]:
-    """Weights, by output and input, and biases of each layer of a filter (9.5)."""
+def layers_of(number: int) -> list[tuple[list[list[list[int]]], list[int], int]]:
+    """Weights, by output and input, biases and dilation of each layer of a filter (9.5)."""
     path = FILTERS / f"{number}.bin"
     check(path.is_file(), "an unknown filter")
     reader = Reader(inflate(path.read_bytes(), 2**20))
     (count,) = reader.numbers("H", 1)
+    wide = count == 0
+    if wide:
+        (count,) = reader.numbers("H", 1)
+    widths = reader.numbers("H", count)
+    dilations = reader.numbers("H", count) if wide else [1] * count
     found = []
-    for width, height in pairwise([4, *reader.numbers("H", count)]):
+    for (width, height), dilation in zip(pairwise([15 if wide else 4, *widths]), dilations, strict=True):
         weights = [[reader.numbers("i", 9) for _ in range(width)] for _ in range(height)]
-        found.append((weights, reader.numbers("i", height)))
+        found.append((weights, reader.numbers("i", height), dilation))
     return found
 
 
-def shifted(plane: np.ndarray, i: int, j: int) -> np.ndarray:  # type: ignore[type-arg]
-    """plane[y + i − 1, x + j − 1], 0 outside."""
+def shifted(plane: np.ndarray, i: int, j: int, dilation: int) -> np.ndarray:  # type: ignore[type-arg]
+    """plane[y + (i − 1) · dilation, x + (j − 1) · dilation], 0 outside."""
     height, width = plane.shape
-    return np.pad(plane, 1)[i : i + height, j : j + width]
+    return np.pad(plane, dilation)[i * dilation :, j * dilation :][:height, :width]
 
 
-def changes(stack: list[Plane], step: int, number: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+def changes(stack: list[Plane], step: int, number: int, halvings: list[int]) -> list[np.ndarray]:  # type: ignore[type-arg]
     """What the filter finds in each map of a channel, in 2^-14 steps (9.5)."""
     found = []
     for z, plane in enumerate(stack):
         rows, columns = len(plane), len(plane[0])
-        inputs = np.zeros((4, rows, columns), np.int64)
+        wide = len(layers_of(number)[0][0][0]) == 15
+        inputs = np.zeros((15 if wide else 4, rows, columns), np.int64)
         for y, x in product(range(rows), range(columns)):
             mean = sum(
                 plane[clamp(y + i, 0, rows - 1)][clamp(x + j, 0, columns - 1)] for i, j in product(range(-2, 3), range(-2, 3))
             )
-            for k, at in enumerate((z, max(z - 1, 0), min(z + 1, len(stack) - 1))):
-                inputs[k, y, x] = clamp((25 * stack[at][y][x] - mean) * 32 // (25 * step), -512, 512)
-            inputs[3, y, x] = min(abs(mean) * 32 // (50 * step), 512)
+            for k, at in ((0, z), (1, z - 1), (2, z + 1), *(((4, z - 2), (5, z + 2)) if wide else ())):
+                value = stack[clamp(at, 0, len(stack) - 1)][y][x]
+                half = 25 * step if wide else 0
+                inputs[k, y, x] = clamp((64 * (25 * value - mean) + half) // (50 * step), -512, 512)
+            inputs[3, y, x] = min((64 * abs(mean) + 2 * half) // (100 * step), 512)
+            if wide:
+                levels = len(halvings) - 1
+                for n, (place, times) in enumerate(((z, max(halvings)), (y, levels), (x, levels))):
+                    for d in range(min(times, 3)):
+                        inputs[6 + 3 * n + d, y, x] = 32 * (place >> d & 1)
         values = list(inputs)
-        for n, (weights, biases) in enumerate(layers_of(number)):
+        for n, (weights, biases, dilation) in enumerate(layers_of(number)):
             if n:
                 values = [np.clip(value >> 8, 0, 1023) for value in values]
             values = [
-                bias + sum(w * shifted(v, k // 3, k % 3) for row, v in zip(rows_, values, strict=True) for k, w in enumerate(row))
+                bias
+                + sum(
+                    w * shifted(v, k // 3, k % 3, dilation) for row, v in zip(rows_, values, strict=True) for k, w in enumerate(row)
+                )
                 for rows_, bias in zip(weights, biases, strict=True)
             ]
-        found.append(values[0])
+        found.append(values[0] + 8 >> 4 if wide else values[0])
     return found
 
 
@@ -237,7 +344,8 @@ def synthesise_filtered(data: bytes, shape: Shape) -> list[int]:
     low = -(folded + 1) // 2 if folded % 2 else folded // 2
     high = low + span
     centres = [0, *reader.numbers("b", 3)]
-    levels, named, strength, channels = reader.numbers("B", 4)
+    shared, named, strength, channels = reader.numbers("B", 4)
+    levels, network = shared & 15, shared >> 4
     check(1 <= step <= 2**29 and min(centres) >= -127, "the step")
     check_bounds(low, high)
     check(levels <= 6 and packed < 4 ** (levels + 1) and channels <= min(64, shape[0]), "levels or channels")
@@ -251,7 +359,7 @@ def synthesise_filtered(data: bytes, shape: Shape) -> list[int]:
     stream = reader.rest()
     coder = Mixed(stream)
     functions = read_times(coder, precision, shape[0])
-    found = Maps(coder, channels, shape, halvings)
+    found = Maps(coder, channels, shape, halvings, network)
     check(coder.at >= len(stream) and stream[-1:] != b"\0", "the stream's length")
     maps = found.maps
     for r in range(channels):
@@ -269,7 +377,7 @@ def synthesise_filtered(data: bytes, shape: Shape) -> list[int]:
             for row in plane:
                 row[:] = [clamp(value, -(2**31 - 1), 2**31 - 1) for value in row]
         if r == 0 and named:
-            for plane, change in zip(stack, changes(stack, step, named), strict=True):
+            for plane, change in zip(stack, changes(stack, step, named, halvings), strict=True):
                 for y, x in product(range(shape[2]), range(shape[3])):
                     more = rounded(int(change[y, x]) * step * strength, 21)
                     plane[y][x] = clamp(plane[y][x] + more, -(2**31 - 1), 2**31 - 1)

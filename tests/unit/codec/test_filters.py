@@ -10,7 +10,7 @@ import torch
 
 from hexdicom.codec import Profile, encode
 from hexdicom.codec.parallel import threads
-from hexdicom.codec.sparse import bands, filters, fit, model, pretrain
+from hexdicom.codec.sparse import bands, examples, filters, fit, model, pretrain, refine
 from hexdicom.errors import BitstreamError, UnsupportedVersion
 from hexdicom.metrics import psnr
 from tests.unit.codec.test_sparse import beating
@@ -29,8 +29,9 @@ def test_sums_are_exact_on_any_maps(number: int) -> None:
         biases=tuple(bias.astype(np.float64) for bias in network.biases),
     )
     with threads(CPU) as workers:
-        assert np.array_equal(network(maps, 700, workers), double(maps, 700, workers))
-        assert np.array_equal(network(maps * 3, 2100, workers), network(maps, 700, workers))  # steps are its unit
+        found = network(maps, 700, (2, 3), workers)
+        assert np.array_equal(found, double(maps, 700, (2, 3), workers))
+        assert np.array_equal(network(maps * 3, 2100, (2, 3), workers), found)  # steps are its unit
 
 
 def test_a_filter_brings_a_coarse_series_nearer() -> None:
@@ -74,8 +75,8 @@ def test_a_filter_without_a_channel_is_refused() -> None:
 def test_halvings_of_bands_beyond_the_last_are_refused() -> None:
     found = fit.at_step(fit.analyse(beating().values.astype(np.int32)), 40 * 64)
     layer = bytearray(model.to_bytes(found))
-    place = layer.index(bytes((found.levels, 0, 0, len(found.precision))))
-    layer[place] = 0
+    place = layer.index(bytes((found.levels + 16 * found.expectation, 0, 0, len(found.precision))))
+    layer[place] &= 240
     layer[place - 4] = 64  # halvings of level 3
     with pytest.raises(BitstreamError, match="halves bands"):
         model.from_bytes(bytes(layer), (8, 3, 48, 52))
@@ -83,14 +84,15 @@ def test_halvings_of_bands_beyond_the_last_are_refused() -> None:
 
 def test_weights_that_reach_too_far_are_refused() -> None:
     with pytest.raises(BitstreamError, match="would not be exact"):
-        filters.to_bytes([np.full((1, 4, 3, 3), 40.0)], [np.zeros(1)])
+        filters.to_bytes([np.full((1, filters.WIDE_INPUTS, 3, 3), 40.0)], [np.zeros(1)], [1])
 
 
 @pytest.mark.parametrize(("slices", "halvings"), [(1, 3), (2, 1), (9, 0), (9, 2), (33, 3)])
 def test_a_slice_knows_only_what_came_before(slices: int, halvings: int) -> None:
     (table,) = bands.known(slices, (halvings,))
-    for z, (last, second, depth) in enumerate(table):
+    for z, (last, second, depth, third) in enumerate(table):
         assert last < z or last == slices
+        assert third < z or third == slices
         assert second < z or second == slices
         assert depth <= halvings
     assert [np.count_nonzero(table[:, 2] == depth) for depth in range(halvings + 1)] == np.diff(
@@ -112,17 +114,58 @@ def test_slices_alike_are_halved_across() -> None:
 
 def test_training_learns_to_lessen_the_error() -> None:
     values = beating((2, 6, 64, 64)).values.astype(np.int32)
-    examples = list(pretrain.examples_of(values, 0, 99, np.random.default_rng(0)))
+    shown = list(examples.of(values, 0, 99, 2, np.random.default_rng(0)))
     said: list[str] = []
-    network = pretrain.train(examples, 60, 0, said.append)
+    network = pretrain.Network(8)
+    pretrain.train(shown, network, 100, 0, said.append)
+    assert said
     with torch.no_grad():
-        left = [float(torch.square(network(one.inputs) - one.missing).mean()) / one.error for one in examples]
+        left = [
+            float(torch.square(network(pretrain.inputs_of(one, 2)[None])[0] - one.missing[2]).mean()) / one.error for one in shown
+        ]
     assert np.mean(left) < 1
     shipped = filters.from_bytes(network.to_bytes())
-    assert len(shipped.biases) == pretrain.LAYERS
+    assert shipped.dilations == pretrain.DILATIONS
+    again = pretrain.of_filter(shipped)
+    for before, after in zip(network.weights, again.weights, strict=True):
+        assert torch.allclose(before, after, atol=1e-2)
+
+
+@pytest.mark.parametrize("number", filters.numbers())
+def test_floats_say_nearly_what_integers_say(number: int) -> None:
+    rng = np.random.default_rng(number)
+    maps = np.rint(np.cumsum(rng.normal(0, 300, (5, 24, 30)), 2)).astype(np.int64)
+    network = filters.load(number)
+    with threads(CPU) as workers:
+        exact = network(maps, 700, (3, 3), workers) / (1 << filters.SUM_BITS)
+    found = refine.floats(network, torch.from_numpy(maps / 700).float(), (3, 3), 0, slice(0, 5)).numpy()
+    assert np.abs(found - exact).mean() < 0.25 * np.abs(exact).mean()
+
+
+def test_the_gradient_of_what_is_left_after_a_filter() -> None:
+    analysis = fit.across_slices(fit.analyse(beating((8, 6, 64, 64)).values.astype(np.int32)), (2, 1))
+    plain = fit.filtered(analysis, fit.at_step(analysis, 150 * 64))
+    gradient, maps = refine.gradient(analysis, plain)
+    way = np.random.default_rng(3).normal(0, 1, maps.shape).astype(np.float32) - gradient / np.abs(gradient).mean()
+    network, unit = filters.load(plain.filter), 150.0
+
+    def error(reach: float) -> float:
+        moved = torch.from_numpy((maps + reach * way) / unit).float()
+        change = refine.floats(network, moved, plain.halved, 0, slice(0, len(maps))).numpy() * plain.strength / 128
+        return float(np.square(moved.numpy() + change - analysis.first / unit, dtype=np.float64).sum()) * unit**2 / 2
+
+    slope = (error(0.5) - error(-0.5)) / float((gradient * way).sum())
+    assert 0.9 < slope < 1.1
+
+
+def test_rounding_anew_keeps_what_was_asked_for() -> None:
+    analysis = fit.analyse(beating((8, 6, 64, 64)).values.astype(np.int32))
+    plain, refined = fit.filtered(analysis, fit.at_step(analysis, 150 * 64)), refine.refined(analysis, 150 * 64)
+    assert (refined.step, refined.centres, refined.filter) == (plain.step, plain.centres, plain.filter)
+    assert not np.array_equal(refined.coefficients, plain.coefficients)
 
 
 def test_a_level_is_met_with_the_filter() -> None:
     report = encode(beating((4, 6, 64, 64)), Profile(name="lossy", kind="lossy", psnr=30)).report
     assert report.psnr_db is not None
-    assert 30 <= report.psnr_db < 30.1
+    assert 30 <= report.psnr_db < 30.25  # one coefficient of two hundred bytes may be worth a tenth of a dB
