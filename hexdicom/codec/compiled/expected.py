@@ -7,51 +7,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexdicom.codec.compiled import contexts
 from hexdicom.codec.compiled.binary import EVEN, PLACE, REACH, begin, code, code_alone, finish
-from hexdicom.codec.compiled.coefficients import _grade, _lowered, _rough
+from hexdicom.codec.compiled.contexts import BANDS, CONTEXTS, EMPTY, ESCAPE, SEEN_UP_TO, SIGNS, SIZES, TIMES, UNARY, ZEROS
 from hexdicom.codec.compiled.expectation import OUTPUTS, PLACES, WINDOWS, expect, learn_known, mix_known, position
 from hexdicom.codec.compiled.expectation import finish as finish_expecting
 from hexdicom.codec.compiled.jit import njit
 from hexdicom.codec.compiled.numbers import clamp
 from hexdicom.codec.compiled.times import LARGEST, code_times, escape
 
-_UNARY = 15  # magnitudes up to here are counted, larger ones escape
-_SEEN_UP_TO = 255  # magnitudes count as no more in their neighbours' contexts
-ZEROS, SIGNS, SIZES = 8, 4, 5  # contexts of each kind of decision
 _ZERO_ROOM, _SIGN_ROOM, _SIZE_ROOM = ZEROS + 2, SIGNS + 2, SIZES + 2  # with what a network expects: a context, and a logit
-_BANDS = 8 * 3  # levels and kinds
 # what the weights of contexts, of the network's and of its logit begin with
 _OF_ZERO, _OF_SIGN, _OF_SIZE = (0, 2000, 20000), (0, 4000, 60000), (0, 2000, 30000)
 
-# where the contexts of each kind begin among the adaptive probabilities
-_Z0 = 0
-_Z1 = _Z0 + 16 * _BANDS * 3
-_Z2 = _Z1 + 6 * 6 * 6 * 2 * 3
-_Z3 = _Z2 + 6 * 6 * 3 * 8
-_Z4 = _Z3 + 16 * 6 * 3 * 8
-_Z5 = _Z4 + 11 * 4 * _BANDS
-_Z6 = _Z5 + 16 * _BANDS * 4
-_Z7 = _Z6 + 16 * _BANDS * 3
-_S0 = _Z7 + 6 * 6 * 6 * 8
-_S1 = _S0 + 3 * 3 * 4 * 8 * 3
-_S2 = _S1 + 3 * 3 * _BANDS
-_S3 = _S2 + 3 * 4 * _BANDS
-_M0 = _S3 + 3 * 3 * 3 * _BANDS
-_M1 = _M0 + 16 * 14 * 8 * 2
-_M2 = _M1 + 16 * 16 * 14
-_M3 = _M2 + 16 * 14 * _BANDS * 2
-_M4 = _M3 + 16 * 14 * 8
-_EMPTY = _M4 + 16 * 14 * 8
-_ESCAPE = _EMPTY + 4 * _BANDS * 3 * 2 * 2
-_TIMES = _ESCAPE + 16 * (LARGEST + 1)
-_EXPECTED = _TIMES + 64 * (LARGEST + 1)
-_EXPECTED_SIGN = _EXPECTED + 25 * _BANDS
+# where its own contexts begin, after those of `contexts`
+_EXPECTED = CONTEXTS
+_EXPECTED_SIGN = _EXPECTED + 25 * BANDS
 _EXPECTED_SIZE = _EXPECTED_SIGN + 25 * 8
 _SLOTS = _EXPECTED_SIZE + 25 * 14 * 8
 # and the weights of the mixers
 _ZERO_1 = 8 * 3 * 6 * _ZERO_ROOM
 _ZERO_2 = _ZERO_1 + 6 * 6 * _ZERO_ROOM
-_SIGN = _ZERO_2 + _BANDS * 3 * 4 * _ZERO_ROOM
+_SIGN = _ZERO_2 + BANDS * 3 * 4 * _ZERO_ROOM
 _SIZE = _SIGN + 8 * 3 * _SIGN_ROOM
 _SIZE_1 = _SIZE + 3 * 3 * _SIZE_ROOM
 _WEIGHTS = _SIZE_1 + 16 * _SIZE_ROOM
@@ -90,12 +67,12 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
     flat_sizes, flat_signs = sizes.reshape(-1), signs.reshape(-1)
     filled = np.zeros((slices + 1, channels + 1, len(bands)), np.int64)
     lower = real.shape[0] > 0
-    code_times(times, coder, data, seen, _TIMES, rates, reading, cost[0, :, 0])
+    code_times(times, coder, data, seen, TIMES, rates, reading, cost[0, :, 0])
     for z in range(slices):
         for r in range(channels):
             near, far = sizes[z, r - 1] if r > 0 else nothing, sizes[z, r - 2] if r > 1 else nothing
             here, sign = sizes[z, r], signs[z, r]
-            order, later = min(r, 2), min(r, 1)
+            order = min(r, 2)
             for b in range(len(bands)):
                 level, kind, top, left, height, width, parent, place, stride = bands[b]
                 if height == 0 or width == 0:
@@ -107,7 +84,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                 some = 0
                 if not reading:
                     some = 1 if np.any(q[z, r, top : top + height, left : left + width]) else 0
-                slot = _EMPTY + (((depth * _BANDS + band) * 3 + order) * 2 + filled[beneath, r + 1, b]) * 2
+                slot = EMPTY + (((depth * BANDS + band) * 3 + order) * 2 + filled[beneath, r + 1, b]) * 2
                 some = code_alone(coder, data, some, seen, slot + (filled[z, r, b] if r else 1), rates, reading)
                 filled[z, r + 1, b] = some
                 if not some:
@@ -127,21 +104,12 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                             sisters += _around(here, bands[b - 1 - k, 7] + y * stride + x, stride)
                         beside, behind = _around(near, i, stride), _around(far, i, stride)
                         below = _around(last, i, stride) + _around(second, i, stride)
-                        total = 2 * (causal + above + beside) + sisters + behind + below
-                        whole = 2 * (causal + below) + above + sisters + beside
-                        rough, grade, deep = _rough(causal), _grade(4 * causal), _grade(4 * below)
-                        sum_grade, whole_grade = _grade(total), _grade(whole)
-                        slots[0] = _Z0 + (grade * _BANDS + band) * 3 + order
-                        slots[1] = _Z1 + (((rough * 6 + _rough(above)) * 6 + _rough(sisters)) * 2 + later) * 3 + kind
-                        slots[2] = _Z2 + ((_rough(beside) * 6 + rough) * 3 + min(behind, 2)) * 8 + level
-                        slots[3] = _Z3 + ((deep * 6 + rough) * 3 + min(beside, 2)) * 8 + level
-                        slots[4] = _Z4 + (min(r, 10) * 4 + depth) * _BANDS + band
-                        slots[5] = _Z5 + (sum_grade * _BANDS + band) * 4 + depth
-                        slots[6] = _Z6 + (whole_grade * _BANDS + band) * 3 + order
-                        slots[7] = _Z7 + ((_rough((whole + 2) >> 2) * 6 + _rough(here[i - 1])) * 6 + _rough(here[i - stride])) * 8
-                        slots[7] += level
+                        rough, grade, deep, sum_grade, whole_grade = contexts.of_zero(
+                            slots, band, level, kind, depth, order, r, causal, above, sisters, beside, behind, below,
+                            here[i - 1], here[i - stride],
+                        )  # fmt: skip
                         sets[0] = ((level * 3 + order) * 6 + rough) * _ZERO_ROOM
-                        sets[1] = _ZERO_1 + (_rough(below) * 6 + _rough(above)) * _ZERO_ROOM
+                        sets[1] = _ZERO_1 + (contexts.rough_of(below) * 6 + contexts.rough_of(above)) * _ZERO_ROOM
                         sets[2] = _ZERO_2 + ((band * 3 + order) * 4 + depth) * _ZERO_ROOM
                         places[0], strides[:] = (z * channels + r) * room + i, stride
                         places[1], strides[1] = (z * channels + r) * room + lead if parent >= 0 else -1, step
@@ -160,16 +128,16 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                                 finish_expecting(layers, around, logit)
                                 still[where, :OUTPUTS], still[where, OUTPUTS] = logit, 1
                             logit[:] = still[where, :OUTPUTS]
-                        slots[ZEROS] = _EXPECTED + _share(logit[0]) * _BANDS + band
+                        slots[ZEROS] = _EXPECTED + _share(logit[0]) * BANDS + band
                         logits[ZEROS + 1] = clamp(logit[0], -2047, 2047)
                         p = mix_known(seen, slots, ZEROS + 1, weights, sets, 3, logits, squash, stretch)
-                        first_size = _M0 + (grade * 14 * 8 + level) * 2 + later
+                        first_size = contexts.of_one(grade, level, r)
                         value = np.int64(0)
                         if not reading:
                             value = np.int64(q[z, r, top + y, left + x])
                             if lower and 1 <= abs(value) <= 2:
                                 more = squash[clamp(logit[2], 1 - REACH, REACH - 1) + REACH] / 65536
-                                value = _lowered(value, abs(real[z, r, top + y, left + x]), price, p / 65536, more)
+                                value = contexts.lowered(value, abs(real[z, r, top + y, left + x]), price, p / 65536, more)
                                 q[z, r, top + y, left + x] = value
                         some = code(coder, data, 1 if value else 0, p, reading)
                         cost[z, r, b] -= np.log2((p if some else 65536 - p) / 65536)
@@ -179,10 +147,7 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                         one, two = last_sign[i] + 1, second_sign[i] + 1
                         before, over = sign[i - 1] + 1, sign[i - stride] + 1
                         ahead = sign[lead] + 1 if parent >= 0 else np.int64(1)
-                        slots[0] = _S0 + (((one * 3 + two) * 4 + min(last[i], 3)) * 8 + level) * 3 + order
-                        slots[1] = _S1 + (before * 3 + over) * _BANDS + band
-                        slots[2] = _S2 + (ahead * 4 + (y & 1) * 2 + (x & 1)) * _BANDS + band
-                        slots[3] = _S3 + ((one * 3 + before) * 3 + over) * _BANDS + band
+                        contexts.of_sign(slots, band, level, order, one, two, last[i], before, over, ahead, y, x)
                         sets[0] = _SIGN + (level * 3 + order) * _SIGN_ROOM
                         slots[SIGNS] = _EXPECTED_SIGN + _share(2 * logit[1]) * 8 + level
                         logits[SIGNS + 1] = clamp(logit[1], -2047, 2047)
@@ -190,15 +155,11 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                         negative = code(coder, data, 1 if value < 0 else 0, p, reading)
                         cost[z, r, b] -= np.log2((p if negative else 65536 - p) / 65536)
                         learn_known(seen, slots, SIGNS + 1, weights, sets, 1, logits, p, negative, rates)
-                        outside, sister = _grade(4 * (above + beside)), _grade(4 * sisters)
+                        outside, sister = contexts.grade_of(4 * (above + beside)), contexts.grade_of(4 * sisters)
                         size = np.int64(1)
-                        while size < _UNARY:
+                        while size < UNARY:
                             n = size - 1
-                            slots[0] = first_size + n * 16
-                            slots[1] = _M1 + (outside * 16 + deep) * 14 + n
-                            slots[2] = _M2 + ((sister * 14 + n) * _BANDS + band) * 2 + later
-                            slots[3] = _M3 + (sum_grade * 14 + n) * 8 + level
-                            slots[4] = _M4 + (whole_grade * 14 + n) * 8 + level
+                            contexts.of_size(slots, n, band, level, r, first_size, outside, deep, sister, sum_grade, whole_grade)
                             sets[0] = _SIZE + ((n if n < 2 else 2) * 3 + order) * _SIZE_ROOM
                             sets[1] = _SIZE_1 + whole_grade * _SIZE_ROOM
                             larger = logit[2 + n if n < OUTPUTS - 3 else OUTPUTS - 1]
@@ -211,12 +172,12 @@ def code_maps(q, times, bands, room, known, data, reading, real, price, cost, ta
                             if not more:
                                 break
                             size += 1
-                        if size == _UNARY:
-                            slot = _ESCAPE + sum_grade * (LARGEST + 1)
+                        if size == UNARY:
+                            slot = ESCAPE + sum_grade * (LARGEST + 1)
                             size += escape(coder, data, abs(value) - size, seen, slot, rates, reading)
                         if reading:
                             q[z, r, top + y, left + x] = -size if negative else size
-                        here[i] = min(size, _SEEN_UP_TO)
+                        here[i] = min(size, SEEN_UP_TO)
                         sign[i] = -1 if negative else 1
     if not reading:
         finish(coder, data)

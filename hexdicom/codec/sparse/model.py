@@ -144,8 +144,7 @@ def _code(
 ) -> int:  # fmt: skip
     """`code_maps` of a layer that expects by network `number`, or by none."""
     if number == expectation.NONE:
-        short = np.ascontiguousarray(known[..., :3])
-        return int(coefficients.code_maps(q, times, table, room, short, data, reading, real, price, cost, binary.tables()))
+        return int(coefficients.code_maps(q, times, table, room, known, data, reading, real, price, cost, binary.tables()))
     network = expectation.load(number).arrays()
     return int(expected.code_maps(q, times, table, room, known, data, reading, real, price, cost, binary.tables(), network))
 
