@@ -68,7 +68,7 @@ def encode(volume: CineVolume, profile: Profile, device: str, verify: bool, prog
         if not np.array_equal(decoded, expected):
             raise VerificationError("The bitstream does not decode to what was encoded; nothing was written.")
     verified = perf_counter()
-    seconds = fitted - start, encoded - (fitted if bound is None else start), verified - encoded
+    seconds = fitted - start, encoded - start, verified - encoded
     report = _report(volume, expected, bitstream, tuple(layers), profile.name, on, seconds)
     return Encoded(bitstream, report)
 
@@ -84,7 +84,8 @@ def curve(volume: CineVolume, ratios: tuple[float, float], points: int, device: 
     for data, decoded in control.curve(values, most - overhead, least - overhead, points, on, progress):
         layers = (Layer(FILTERED, data),)
         bitstream = container.pack(Container(volume.shape, volume.values.dtype.name, None, layers))
-        found.append(_report(volume, decoded, bitstream, layers, "lossy", on, (perf_counter() - start, 0.0, 0.0)))
+        seconds = perf_counter() - start
+        found.append(_report(volume, decoded, bitstream, layers, "lossy", on, (seconds, seconds, 0.0)))
         start = perf_counter()
         progress("points", len(found) / points)
     return found
@@ -94,7 +95,7 @@ def _report(
     volume: CineVolume, decoded: NDArray[np.int32], bitstream: bytes, layers: tuple[Layer, ...], profile: str, on: torch.device,
     seconds: tuple[float, float, float],
 ) -> EncodeReport:  # fmt: skip
-    """seconds: fit, encode, verify."""
+    """seconds: fit, encode (the fit too), verify."""
     level = psnr(volume.values, decoded)
     exact = math.isinf(level)
     return EncodeReport(

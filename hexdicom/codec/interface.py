@@ -30,7 +30,7 @@ class EncodeReport:
 
     PSNR: the peak is max − min of the stored values of the series. worst_frame_psnr_db: of the frame (one slice at one time) that
     came out worst, under the same peak. ssim: see `metrics.ssim`. All three are measured on what the bitstream decodes to.
-    fit_seconds: of the planes. In exact kinds they are fitted beside the rest, so encode_seconds, of all but the proof, holds them.
+    encode_seconds: of all but the proof; fit_seconds, of the planes, are part of it, and in exact kinds beside the rest.
     """
 
     shape: tuple[int, int, int, int]

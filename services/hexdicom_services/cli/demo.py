@@ -176,7 +176,7 @@ def _steps(times: Times, archives: Sequence[dict[str, Any]], instances: int) -> 
     rows = table("step", "seconds", "", right=["seconds"])
     rows.add_row("send", f"{times['send']:.1f}", f"{instances / times['send']:.0f} instances per second, durable")
     if archives:
-        rows.add_row("fit planes", f"{total('fit_seconds'):.1f}", "")
+        rows.add_row("fit planes", f"{total('fit_seconds'):.1f}", "part of encode")
         rows.add_row("encode", f"{total('encode_seconds'):.1f}", f"on {archives[0]['device']}")
         rows.add_row("verify", f"{total('verify_seconds'):.1f}", "read back from the store, decoded, every data set compared")
     rows.add_row("archive", f"{times['archive']:.1f}", "from the last instance until archived, waiting included")

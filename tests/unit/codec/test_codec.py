@@ -178,3 +178,10 @@ def test_a_failed_encoding_does_not_wait_for_the_preview(monkeypatch: pytest.Mon
     finally:
         torch.set_num_threads(before)
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("profile", [QUICK, Profile(kind="lossy", ratio=20)])
+def test_the_time_of_encoding_holds_that_of_the_fit(profile: Profile) -> None:
+    report = codec.encode(_beating(), profile, verify=False).report
+    assert report.encode_seconds >= report.fit_seconds > 0
+    assert report.verify_seconds < report.encode_seconds
